@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::host;
 use crate::jobs;
 use crate::kafka::AutoFetcher;
+use crate::logfile::parts::{LogPath, SetPath};
 use crate::logging;
 use crate::moment::Moment;
 use crate::verify::{self, FilesVerdict, LinePlaces, PartitionChoice, ReadLimits, VerifyRequest};
@@ -77,7 +78,7 @@ fn request(
 ) -> VerifyRequest {
     let (cluster, kind) = (jobs::kafka_cluster(section, false), jobs::fetcher_kind(section));
     VerifyRequest {
-        paths: section.paths(),
+        logs: logs(section),
         directories: options.directories,
         choice: options.choice,
         since: options.since.map(Moment::millis_now),
@@ -93,6 +94,18 @@ fn request(
         exact_lines: VerifyRequest::EXACT_LINES,
         progress,
     }
+}
+
+/// Where the log files are: each topic's, or those of a path of which the records decide which files there
+/// are.
+fn logs(section: &KafkaToFileConfig) -> Vec<LogPath> {
+    let paths = section.paths();
+    if paths.is_empty() {
+        let topics = section.kafka.topics.names().to_vec();
+        let complete = Some(section.log_file.complete.as_path()).filter(|path| !path.as_os_str().is_empty());
+        return vec![LogPath::Set(SetPath::new(section.log_file.path.clone(), topics, complete))];
+    }
+    paths.into_iter().map(LogPath::File).collect()
 }
 
 /// Whether keep rules can have deleted rotated files, if there are so many.

@@ -17,7 +17,7 @@ use super::inspect::look;
 use super::journal::{
     FilePlace, HALF_BYTES_MIN, JournalEntry, JournalFile, JournalState, Mark, ONLY_FILE, Session,
 };
-use super::locate::{Located, head, locate, tail};
+use super::locate::{Located, WantedFile, head, locate, tail};
 use super::rotation::stamp_of;
 
 /// How often a copy is begun: the log file may be rotated between the look at the journal and the look
@@ -200,7 +200,7 @@ fn source_of(
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(cannot_read(log_file, &error)),
     };
-    match locate(disk, (log_file, file.as_ref()), (ONLY_FILE, place), &state.recent) {
+    match locate(disk, (log_file, file.as_ref()), WantedFile::only(place, &state.recent)) {
         Ok(Located::AtPath) => Ok(log_file.to_owned()),
         Ok(Located::Beside(moved)) if may_be_moved => Ok(moved),
         Ok(Located::Beside(moved)) => {

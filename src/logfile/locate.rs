@@ -2,12 +2,12 @@
 //! with the order of disks at a boot, and on some file systems with each mount, and another file may get
 //! the old numbers. The numbers only say where to look first.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, FileKind, FileStat, Handle, OpenMode, directory_of, with_suffix};
-use super::journal::{CHECKED_BYTES, FileHead, FileNumber, FilePlace, Range, RangePart};
+use super::journal::{CHECKED_BYTES, FileHead, FileNumber, FilePlace, ONLY_FILE, Range, RangePart};
 
 /// Names beside the log file with these ends are not log files.
 const OTHER_SUFFIXES: [&str; 6] = [".gz", ".part", ".journal", ".journal.new", ".lock", ".probe"];
@@ -28,6 +28,56 @@ pub(super) enum Located {
     Nowhere,
 }
 
+/// The file that is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WantedFile<'a> {
+    number: FileNumber,
+    place: &'a FilePlace,
+    /// The ranges that are not settled yet.
+    ranges: &'a VecDeque<Range>,
+    /// The paths of all files of the journal, if it has several.
+    siblings: Option<&'a BTreeSet<PathBuf>>,
+}
+
+impl<'a> WantedFile<'a> {
+    /// The file of a journal that has only one.
+    pub(super) fn only(place: &'a FilePlace, ranges: &'a VecDeque<Range>) -> Self {
+        Self { number: ONLY_FILE, place, ranges, siblings: None }
+    }
+
+    /// One of several files of a journal. `paths` are those of all of them.
+    pub(super) fn one_of(
+        paths: &'a BTreeSet<PathBuf>,
+        (number, place): (FileNumber, &'a FilePlace),
+        ranges: &'a VecDeque<Range>,
+    ) -> Self {
+        Self { number, place, ranges, siblings: Some(paths) }
+    }
+
+    /// Where the file ends, as far as it is settled.
+    pub(super) fn end(&self) -> u64 {
+        self.place.end
+    }
+
+    fn is_sibling(&self, other: &Path) -> bool {
+        self.siblings.is_some_and(|paths| paths.contains(other))
+    }
+
+    /// Whether the content alone may show that the file at `path` has now the name `other`. Where files of
+    /// a set begin alike, because their lines say the same, only a name that was made of the file's own
+    /// tells which one it is.
+    fn may_be_named(&self, path: &Path, other: &Path) -> bool {
+        let (Some(name), Some(other)) = (path.file_name(), other.file_name()) else { return false };
+        let appended = other.as_encoded_bytes().strip_prefix(name.as_encoded_bytes());
+        let extension = path.extension().map_or(&[][..], |end| end.as_encoded_bytes());
+        self.siblings.is_none()
+            || appended.is_some_and(|appended| {
+                matches!(appended, [b'.' | b'-' | b'_' | b'~', ..])
+                    && (extension.is_empty() || !appended.ends_with(extension))
+            })
+    }
+}
+
 /// How a file compares with the place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Likeness {
@@ -41,9 +91,9 @@ enum Likeness {
 pub(super) fn locate(
     disk: &dyn Disk,
     (path, file): (&Path, Option<&Handle>),
-    (number, place): (FileNumber, &FilePlace),
-    ranges: &VecDeque<Range>,
+    wanted: WantedFile<'_>,
 ) -> io::Result<Located> {
+    let place = wanted.place;
     // A start has opened or created the file before it looks; for a copy, the file may be missing.
     let at_path = file.map(|file| file.stat()).transpose()?;
     #[cfg(test)]
@@ -51,7 +101,7 @@ pub(super) fn locate(
         return locate_by_numbers(disk, path, at_path, place);
     }
     if place.end == 0 {
-        return locate_empty(disk, path, at_path, (number, place), ranges);
+        return locate_empty(disk, path, at_path, wanted);
     }
     let likeness = match (file, at_path) {
         (Some(file), Some(stat)) => Some((stat, compare(file, stat.len, place)?)),
@@ -76,7 +126,11 @@ pub(super) fn locate(
     }
     let mut found = Vec::new();
     for (beside, stat) in files_beside(disk, path)? {
-        if stat.len < place.end && !is_same_file(stat, place) {
+        if wanted.is_sibling(&beside) {
+            continue;
+        }
+        let may_be_it = || stat.len >= place.end && wanted.may_be_named(path, &beside);
+        if !is_same_file(stat, place) && !may_be_it() {
             continue;
         }
         let Ok(file) = disk.open(&beside, OpenMode::Reading) else { continue };
@@ -135,9 +189,9 @@ fn locate_empty(
     disk: &dyn Disk,
     path: &Path,
     at_path: Option<FileStat>,
-    (number, place): (FileNumber, &FilePlace),
-    ranges: &VecDeque<Range>,
+    wanted: WantedFile<'_>,
 ) -> io::Result<Located> {
+    let WantedFile { number, place, ranges, .. } = wanted;
     if at_path.is_some_and(|stat| is_same_file(stat, place)) {
         return Ok(Located::AtPath);
     }
@@ -148,7 +202,7 @@ fn locate_empty(
     let reach = ours().map(|part| part.to).max().unwrap_or(0);
     let begins_as_ours = |file: &Handle| ours().next().map_or(Ok(false), |first| is_part_in(file, first));
     for (beside, stat) in files_beside(disk, path)? {
-        if !is_same_file(stat, place) {
+        if !is_same_file(stat, place) || wanted.is_sibling(&beside) {
             continue;
         }
         let Ok(file) = disk.open(&beside, OpenMode::Reading) else { continue };

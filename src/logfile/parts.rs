@@ -1,19 +1,27 @@
 //! The files that hold the lines of a log, for whoever reads them again: the log file up to its last mark,
-//! and the rotated files, also compressed ones and those of other programs, in the order of rotation.
+//! and the rotated files, also compressed ones and those of other programs, in the order of rotation. Or the
+//! files of a path with placeholders, see `of_set`.
+
+mod copies;
+mod log_path;
+mod of_set;
+mod reader;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flate2::read::MultiGzDecoder;
+pub use log_path::LogPath;
+pub use of_set::SetPath;
+pub use reader::PartReader;
 
 use super::backup::{CopyFailure, settled_state};
-use super::disk::{Disk, FileId, FileKind, Handle, OpenMode, RealDisk, directory_of, with_suffix};
-use super::journal::{FilePlace, HeldOffsets, JournalState, ONLY_FILE};
-use super::locate::{Located, locate};
+use super::disk::{Disk, FileId, FileKind, FileStat, Handle, OpenMode, RealDisk, directory_of, with_suffix};
+use super::journal::{HeldOffsets, JournalState, ONLY_FILE};
+use super::locate::{Located, WantedFile, locate};
 use super::rotation::stamp_of;
 use crate::log_names;
 use crate::record::TopicPartition;
@@ -42,10 +50,10 @@ pub struct SettledLog {
     pub identity: Option<u128>,
     /// Every partition that its journal knows.
     pub partitions: Vec<SettledPartition>,
-    /// Its files, oldest first.
+    /// Its files. Those of a path without placeholders are in order, oldest first.
     pub parts: Vec<LogPart>,
-    /// What is wrong with the files, if anything is.
-    pub doubt: Option<String>,
+    /// What is wrong with the files.
+    pub doubts: Vec<String>,
 }
 
 /// One file of a log.
@@ -62,6 +70,16 @@ pub struct LogPart {
     pub has_stamp: bool,
     /// The log file itself stays open, since it may be rotated while it is read.
     open: Option<Handle>,
+    /// How many bytes of text are read at most.
+    limit: Option<u64>,
+    /// Whether the content says if the file is compressed, because its name may be that of a log file.
+    is_any_name: bool,
+    /// Whether it is one of several files that the journal knows.
+    is_known: bool,
+    /// Its name below the directory of the set, without that of the compression.
+    key: PathBuf,
+    /// The directory to which it may be moved while it is read, under this name.
+    moved_to: Option<Arc<Path>>,
     /// Set if the log file is not as the journal says: what is wrong with it. Then it is read to its end.
     pub doubt: Option<&'static str>,
 }
@@ -71,10 +89,17 @@ pub struct LogPart {
 /// # Errors
 /// There is no journal that can be read, or no file that it knows. The text says which.
 pub fn settled(log_file: &Path) -> Result<SettledLog, String> {
+    looked_at(&|disk, looks| look(disk, log_file, looks))
+}
+
+/// Looks until nothing changes meanwhile.
+fn looked_at(
+    look: &dyn Fn(&Arc<dyn Disk>, u32) -> Result<SettledLog, CopyFailure>,
+) -> Result<SettledLog, String> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let mut looks = 1;
     loop {
-        match look(&disk, log_file, looks) {
+        match look(&disk, looks) {
             Ok(log) => return Ok(log),
             Err(CopyFailure::Refused(why)) => return Err(why),
             Err(CopyFailure::Changed(why)) if looks >= LOOKS_MAX => return Err(why),
@@ -91,41 +116,57 @@ pub(super) fn look(disk: &Arc<dyn Disk>, log_file: &Path, looks: u32) -> Result<
     let place = state.files.get(&ONLY_FILE).map(|known| known.place).ok_or_else(|| {
         CopyFailure::Changed(format!("{}: its journal does not know the file yet", log_file.display()))
     })?;
-    let newest = find_newest(&**disk, log_file, &place, &state, looks)?;
+    let newest = find_known(&**disk, log_file, WantedFile::only(&place, &state.recent), looks)?;
     let mut parts = rotated(&**disk, log_file)?;
     if names(&parts) != names(&before) {
         return Err(CopyFailure::Changed(format!("{}: was rotated", log_file.display())));
     }
     parts.retain(|part| newest.as_ref().is_none_or(|newest| part.id != newest.id));
-    let doubt = newest.is_none().then(|| format!("{}: is not there", log_file.display()));
+    let doubt = newest.is_none().then(|| not_there(log_file));
     parts.extend(newest);
+    Ok(SettledLog {
+        identity: Some(journal),
+        partitions: settled_partitions(&state),
+        parts,
+        doubts: doubt.into_iter().collect(),
+    })
+}
+
+fn settled_partitions(state: &JournalState) -> Vec<SettledPartition> {
     let partitions = state.partitions.values().map(|known| SettledPartition {
         partition: known.partition.clone(),
         position: known.position,
         held: known.held.clone(),
     });
-    let identity = Some(journal);
-    Ok(SettledLog { identity, partitions: partitions.collect(), parts, doubt })
+    partitions.collect()
+}
+
+fn not_there(log_file: &Path) -> String {
+    format!("{}: is not there", log_file.display())
 }
 
 /// The file of this place. If somebody has changed it or put another one in its place, what is there.
-fn find_newest(
+fn find_known(
     disk: &dyn Disk,
     log_file: &Path,
-    place: &FilePlace,
-    state: &JournalState,
+    wanted: WantedFile<'_>,
     looks: u32,
 ) -> Result<Option<LogPart>, CopyFailure> {
-    let refused =
-        |error: io::Error| CopyFailure::Refused(format!("{}: cannot be read: {error}", log_file.display()));
+    let refused = |error: io::Error| {
+        let why = format!("{}: cannot be read: {error}", log_file.display());
+        match error.kind() {
+            // It was moved or removed between two calls.
+            io::ErrorKind::NotFound => CopyFailure::Changed(why),
+            _ => CopyFailure::Refused(why),
+        }
+    };
     let changed = |why: &str| Err(CopyFailure::Changed(format!("{}: {why}", log_file.display())));
     let at_path = match disk.open(log_file, OpenMode::Reading) {
         Ok(file) => Some(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(refused(error)),
     };
-    let located =
-        locate(disk, (log_file, at_path.as_ref()), (ONLY_FILE, place), &state.recent).map_err(refused)?;
+    let located = locate(disk, (log_file, at_path.as_ref()), wanted).map_err(refused)?;
     let (path, doubt) = match located {
         Located::AtPath => (log_file.to_owned(), None),
         Located::Beside(_) if looks < LOOKS_FOR_PATH => return changed("was moved"),
@@ -146,8 +187,9 @@ fn find_newest(
     };
     let file = disk.open(&path, OpenMode::Reading).map_err(refused)?;
     let stat = file.stat().map_err(refused)?;
-    let bytes = if doubt.is_some() { stat.len } else { place.end };
-    Ok(Some(LogPart { path, bytes, id: stat.id, time: i64::MAX, has_stamp: true, open: Some(file), doubt }))
+    let bytes = if doubt.is_some() { stat.len } else { wanted.end() };
+    let part = LogPart { bytes, limit: Some(bytes), has_stamp: true, doubt, ..LogPart::new(path, stat) };
+    Ok(Some(LogPart { open: Some(file), ..part }))
 }
 
 fn names(parts: &[LogPart]) -> Vec<&PathBuf> {
@@ -166,15 +208,7 @@ pub fn archived(log_file: &Path, directory: &Path) -> Result<Vec<LogPart>, Strin
     if let Ok(stat) = RealDisk.stat(&moved)
         && stat.kind == FileKind::File
     {
-        parts.push(LogPart {
-            path: moved,
-            bytes: stat.len,
-            id: stat.id,
-            time: i64::MAX,
-            has_stamp: false,
-            open: None,
-            doubt: None,
-        });
+        parts.push(LogPart::new(moved, stat));
     }
     Ok(parts)
 }
@@ -223,8 +257,7 @@ fn rotated(disk: &dyn Disk, log_file: &Path) -> Result<Vec<LogPart>, CopyFailure
         }
         let stamp = stamp_of(&target, &path).map(|(time, _)| time);
         let time = stamp.unwrap_or(stat.modified.saturating_mul(1000));
-        let (bytes, id, has_stamp) = (stat.len, stat.id, stamp.is_some());
-        parts.push(LogPart { path, bytes, id, time, has_stamp, open: None, doubt: None });
+        parts.push(LogPart { time, has_stamp: stamp.is_some(), ..LogPart::new(path, stat) });
     }
     // While pandad compresses a file, both are there for a moment.
     let compressed: Vec<PathBuf> = parts.iter().map(|part| with_suffix(&part.path, ".gz")).collect();
@@ -256,85 +289,33 @@ fn is_rotated(log_file: &Path, other: &Path) -> bool {
     let (stem, extension) = base.rsplit_once('.').map_or((base.as_str(), ""), |(stem, end)| (stem, end));
     let behind = plain.strip_prefix(&base);
     let inside = || plain.strip_prefix(stem)?.strip_suffix(extension)?.strip_suffix('.');
-    let is_date = |text: &str| {
-        text.starts_with(['.', '-', '_'])
-            && text.contains(|c: char| c.is_ascii_digit())
-            && text.chars().all(|c| c.is_ascii_digit() || ".-_TZ".contains(c))
-    };
     behind.is_some_and(is_date) || inside().is_some_and(is_date)
 }
 
+/// Whether programs that rotate files put such a text behind a name, or before its extension.
+fn is_date(text: &str) -> bool {
+    text.starts_with(['.', '-', '_'])
+        && text.contains(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_digit() || ".-_TZ".contains(c))
+}
+
 impl LogPart {
-    /// Opens the file where it is now: it may have been compressed since it was found.
-    ///
-    /// # Errors
-    /// It is gone, or cannot be read.
-    pub fn open(&self) -> io::Result<PartReader> {
-        let (file, path) = match &self.open {
-            Some(file) => (file.clone(), self.path.clone()),
-            None => self.find()?,
-        };
-        let plain = PlainReader { file, at: 0, end: self.open.as_ref().map_or(u64::MAX, |_| self.bytes) };
-        Ok(if path.extension().is_some_and(|end| end == "gz") {
-            PartReader::Compressed(Box::new(MultiGzDecoder::new(plain)))
-        } else {
-            PartReader::Plain(plain)
-        })
-    }
-
-    fn find(&self) -> io::Result<(Handle, PathBuf)> {
-        match RealDisk.open(&self.path, OpenMode::Reading) {
-            Ok(file) if file.stat()?.id == self.id => return Ok((file, self.path.clone())),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let path = with_suffix(&self.path, ".gz");
-                if let Ok(file) = RealDisk.open(&path, OpenMode::Reading) {
-                    return Ok((file, path));
-                }
-            }
-            Err(error) => return Err(error),
+    /// A file that is read to its end, and whose time nobody knows.
+    fn new(path: PathBuf, stat: FileStat) -> Self {
+        Self {
+            path,
+            bytes: stat.len,
+            id: stat.id,
+            time: i64::MAX,
+            has_stamp: false,
+            open: None,
+            limit: None,
+            is_any_name: false,
+            is_known: false,
+            key: PathBuf::new(),
+            moved_to: None,
+            doubt: None,
         }
-        // Other programs rename a rotated file again at the next rotation.
-        for path in RealDisk.list(directory_of(&self.path))? {
-            if RealDisk.stat_link(&path).is_ok_and(|stat| stat.id == self.id) {
-                return Ok((RealDisk.open(&path, OpenMode::Reading)?, path));
-            }
-        }
-        Err(io::Error::new(io::ErrorKind::NotFound, "it was deleted or compressed meanwhile"))
-    }
-}
-
-/// Reads the lines of a part.
-pub enum PartReader {
-    /// From the file as it is.
-    Plain(PlainReader),
-    /// From a file that gzip has compressed.
-    Compressed(Box<MultiGzDecoder<PlainReader>>),
-}
-
-impl Read for PartReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            PartReader::Plain(reader) => reader.read(buffer),
-            PartReader::Compressed(reader) => reader.read(buffer),
-        }
-    }
-}
-
-/// Reads a file up to its end, or up to the mark.
-pub struct PlainReader {
-    file: Handle,
-    at: u64,
-    end: u64,
-}
-
-impl Read for PlainReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
-        let wanted = buffer.len().min(left);
-        let count = self.file.read_at(buffer.get_mut(..wanted).unwrap_or_default(), self.at)?;
-        self.at += count as u64;
-        Ok(count)
     }
 }
 

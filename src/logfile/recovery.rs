@@ -9,7 +9,7 @@ use super::journal::JournalState;
 use super::journal::Replayed;
 use super::journal::{FileHead, FilePlace, JournalEntry, Mark, ONLY_FILE, Range, RangePart, Session};
 use super::label::LogLabel;
-use super::locate::{Located, head, is_part_in, locate, tail};
+use super::locate::{Located, WantedFile, head, is_part_in, locate, tail};
 use super::restart_memory::{Finding, RestartMemory};
 use crate::plural::counted;
 
@@ -95,7 +95,7 @@ pub(super) fn recover(
     let mut opened = open(disk, path)?;
     disk.sync_names(directory_of(&disk.target(path)))?;
     if let Some(place) = state.files.get(&ONLY_FILE).map(|known| known.place) {
-        match locate(disk, (path, Some(&opened.file)), (ONLY_FILE, &place), &state.recent)? {
+        match locate(disk, (path, Some(&opened.file)), WantedFile::only(&place, &state.recent))? {
             Located::AtPath => recover_from(&mut opened, &place, state, boot, (label, memory))?,
             Located::Beside(moved) => {
                 let text = format!("was moved to {} while pandad did not run", moved.display());

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::escape;
 use super::limits::PARTITION_DIGITS_MAX;
-use super::template::{FUTURE, PathPart, PathTemplate};
+use super::template::{FUTURE, PathComponent, PathPart, PathTemplate};
 use crate::log_names;
 
 /// What [`PathTemplate::clash`] calls a file that records go to.
@@ -43,9 +43,23 @@ impl PathTemplate {
         if let Some(what) = journal.and_then(|journal| log_names::clash(&journal, other)) {
             return Some(what);
         }
-        // All names that are made are text.
-        let below = other.strip_prefix(&self.fixed).ok()?;
-        let names: Vec<&str> = below.iter().map(|name| name.to_str()).collect::<Option<_>>()?;
+        let (file, name) = self.last_of(other, topics)?;
+        if fits(&file.parts, name, topics) {
+            return Some(LOG_FILE);
+        }
+        let beside = if self.names_time() { log_names::beside_period } else { log_names::beside };
+        let mut splits = name.char_indices().filter_map(|(at, _)| name.split_at_checked(at));
+        splits.find_map(|(name, suffix)| beside(suffix).filter(|_| fits(&file.parts, name, topics)))
+    }
+
+    /// Whether the path is that of a file that records go to. `topics` are as of [`Self::clash`].
+    pub fn is_log_file(&self, path: &Path, topics: &[String]) -> bool {
+        self.last_of(path, topics).is_some_and(|(file, name)| fits(&file.parts, name, topics))
+    }
+
+    /// The component of the files, and the name of this one, if it is in a directory of the files.
+    fn last_of<'a>(&self, path: &'a Path, topics: &[String]) -> Option<(&PathComponent, &'a str)> {
+        let names = self.names_below(path)?;
         let names = match names.as_slice() {
             [FUTURE, rest @ ..] if self.names_time() && rest.len() == self.components.len() => rest,
             names => names,
@@ -53,15 +67,27 @@ impl PathTemplate {
         let ((file, above), (name, directories)) = (self.components.split_last()?, names.split_last()?);
         let is_there = above.len() == directories.len()
             && above.iter().zip(directories).all(|(component, name)| fits(&component.parts, name, topics));
-        if !is_there {
-            return None;
-        }
-        if fits(&file.parts, name, topics) {
-            return Some(LOG_FILE);
-        }
-        let beside = if self.names_time() { log_names::beside_period } else { log_names::beside };
-        let mut splits = name.char_indices().filter_map(|(at, _)| name.split_at_checked(at));
-        splits.find_map(|(name, suffix)| beside(suffix).filter(|_| fits(&file.parts, name, topics)))
+        is_there.then_some((file, *name))
+    }
+
+    /// Whether files may be in the directory, or below it. `topics` are as of [`Self::clash`].
+    pub fn leads_to(&self, directory: &Path, topics: &[String]) -> bool {
+        let Some(names) = self.names_below(directory) else { return false };
+        let is_above = |names: &[&str]| {
+            let above = self.components.iter().zip(names);
+            names.len() < self.components.len()
+                && above.into_iter().all(|(component, name)| fits(&component.parts, name, topics))
+        };
+        let is_future = |names: &[&str]| match names {
+            [FUTURE, rest @ ..] => self.names_time() && is_above(rest),
+            _ => false,
+        };
+        is_above(&names) || is_future(&names)
+    }
+
+    /// The names of a path below the fixed directory. All names that are made are text.
+    fn names_below<'a>(&self, path: &'a Path) -> Option<Vec<&'a str>> {
+        path.strip_prefix(&self.fixed).ok()?.iter().map(|name| name.to_str()).collect()
     }
 }
 

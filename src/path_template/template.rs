@@ -75,6 +75,24 @@ impl PathTemplate {
         &self.fixed
     }
 
+    /// The same files in another directory, which takes the place of the fixed one.
+    pub fn in_directory(&self, directory: &Path) -> Self {
+        Self { fixed: directory.to_owned(), ..self.clone() }
+    }
+
+    /// The place of a file below this directory, whose path may begin with the fixed directory of another
+    /// host.
+    pub fn located_in(&self, directory: &Path, file: &Path) -> PathBuf {
+        if file.starts_with(directory) {
+            return file.to_owned();
+        }
+        let names: Vec<_> = file.iter().collect();
+        let at = names.len().saturating_sub(self.components.len());
+        let is_future = |at: &usize| self.names_time() && names.get(*at).is_some_and(|name| *name == FUTURE);
+        let at = at.checked_sub(1).filter(is_future).unwrap_or(at);
+        names.get(at..).unwrap_or_default().iter().fold(directory.to_owned(), |path, name| path.join(name))
+    }
+
     /// The name in the fixed directory to which `.journal` and `.lock` are appended. A path without
     /// placeholders has the name of its file. Otherwise it is the template's own text below the fixed
     /// directory, so that two templates never share a journal, nor does any record route to it: the text has

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::place::{LinePlaces, SaidPlace};
-use crate::logfile::parts::{self, LogPart, SettledLog};
+use crate::logfile::parts::{LogPart, LogPath, SettledLog};
 use crate::record::TopicPartition;
 
 /// A range of offsets whose lines are in the files this often.
@@ -60,11 +60,14 @@ impl PartitionBounds {
     }
 }
 
-/// A log file with its rotated files, on this host and on others.
+/// A log file with its rotated files, or the files of a path with placeholders, on this host and on others.
 #[derive(Debug)]
 pub(super) struct LogBounds {
-    /// The files of each host, oldest first.
+    /// The files of each host.
     pub(super) hosts: Vec<Vec<LogPart>>,
+    /// Whether the files of a host follow each other, the oldest first. Otherwise lines have an order within
+    /// each file alone.
+    pub(super) is_sequence: bool,
     /// The partitions by topic and number.
     pub(super) partitions: BTreeMap<Vec<u8>, BTreeMap<i32, usize>>,
     /// The only partition, if there is one only.
@@ -184,44 +187,44 @@ impl Bounds {
     /// # Errors
     /// A journal or a directory that cannot be read.
     pub(super) fn read(
-        paths: &[PathBuf],
+        logs: &[LogPath],
         directories: &[PathBuf],
         choice: Option<&PartitionChoice>,
     ) -> Result<Self, String> {
         let mut bounds = Self::default();
-        for path in paths {
-            let mut own = match parts::settled(path) {
+        for log in logs {
+            let mut own = match log.settled() {
                 Ok(own) => own,
                 // One of several logs keeps nobody from looking at the others.
-                Err(why) if paths.len() > 1 => SettledLog { doubt: Some(why), ..SettledLog::default() },
+                Err(why) if logs.len() > 1 => SettledLog { doubts: vec![why], ..SettledLog::default() },
                 Err(why) => return Err(why),
             };
             let (mut hosts, mut copies) = (Vec::new(), Vec::new());
-            let mut journals: Vec<PathBuf> = journal_of(path).into_iter().collect();
+            let mut journals: Vec<PathBuf> = journal_of(&log.base()).into_iter().collect();
             for directory in directories {
-                let there = directory.join(path.file_name().unwrap_or_default());
-                if let Some(journal) = journal_of(&there) {
+                let there = log.in_directory(directory);
+                if let Some(journal) = journal_of(&there.base()) {
                     if journals.contains(&journal) {
                         // The same directory, by the same name or another one.
                         continue;
                     }
                     journals.push(journal);
-                    let other = parts::settled(&there)?;
+                    let other = there.settled()?;
                     let is_same = |known: &SettledLog| known.identity == other.identity;
                     if is_same(&own) || hosts.iter().any(is_same) {
                         // Its journal knows lines that stand in files here.
-                        let copy = format!("{}: is a copy: verify it by itself", there.display());
+                        let copy = format!("{}: is a copy: verify it by itself", there.base().display());
                         copies.push(copy);
                         continue;
                     }
                     hosts.push(other);
                 } else {
-                    parts::add_archived(&mut own.parts, parts::archived(path, directory)?);
+                    log.add_archived(&mut own, directory)?;
                 }
             }
-            parts::in_order(&mut own.parts);
+            log.order(&mut own.parts);
             hosts.insert(0, own);
-            bounds.add(hosts, choice);
+            bounds.add(hosts, log.is_sequence(), choice);
             bounds.logs.last_mut().into_iter().for_each(|log| log.doubts.append(&mut copies));
         }
         match choice {
@@ -242,10 +245,16 @@ impl Bounds {
     }
 
     /// Adds a log with what each host has of it.
-    pub(super) fn add(&mut self, hosts: Vec<SettledLog>, choice: Option<&PartitionChoice>) {
+    pub(super) fn add(
+        &mut self,
+        hosts: Vec<SettledLog>,
+        is_sequence: bool,
+        choice: Option<&PartitionChoice>,
+    ) {
         let number = self.logs.len();
         let mut log = LogBounds {
             hosts: Vec::new(),
+            is_sequence,
             partitions: BTreeMap::new(),
             only: None,
             doubts: Vec::new(),
@@ -267,7 +276,7 @@ impl Bounds {
                     *written = held.ranges(known.position);
                 }
             }
-            log.doubts.extend(host.doubt);
+            log.doubts.extend(host.doubts);
             for part in &host.parts {
                 log.doubts.extend(part.doubt.map(|doubt| format!("{}: {doubt}", part.path.display())));
             }
@@ -365,10 +374,10 @@ mod tests {
         let of = |topic: &str| {
             let partition = TopicPartition::new(topic, 0);
             let known = SettledPartition { partition, position: 9, held: None };
-            SettledLog { partitions: vec![known], doubt: Some("odd".to_owned()), ..SettledLog::default() }
+            SettledLog { partitions: vec![known], doubts: vec!["odd".to_owned()], ..SettledLog::default() }
         };
         let (mut bounds, choice) = (Bounds::default(), PartitionChoice::parse("b/0"));
-        ["a", "b"].into_iter().for_each(|topic| bounds.add(vec![of(topic)], choice.as_ref()));
+        ["a", "b"].into_iter().for_each(|topic| bounds.add(vec![of(topic)], true, choice.as_ref()));
         let sizes: Vec<_> = bounds.logs.iter().map(|log| (log.hosts.len(), log.doubts.len())).collect();
         assert_eq!((sizes, bounds.partitions.len()), (vec![(0, 0), (1, 1)], 1));
     }

@@ -97,7 +97,7 @@ impl FileReading<'_> {
     }
 
     /// Whether the file surely comes behind the one before it: the times of files that other programs have
-    /// named are those of their last change, or of their copying.
+    /// named are those of their last change, or of their copying. The files of a set never do.
     fn is_order_known(&self, number: PartNumber) -> bool {
         let before = number.part.checked_sub(1).map(|part| PartNumber { part, ..number });
         let has_stamp = |number| self.part(number).is_some_and(|part| part.has_stamp);

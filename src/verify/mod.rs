@@ -33,13 +33,14 @@ pub use topic_side::ReadLimits;
 
 use crate::kafka::Fetcher;
 use crate::logfile::line::LineFormatter;
+use crate::logfile::parts::LogPath;
 use bounds::Bounds;
 use exact::LINES_MAX;
 
 /// What is to be compared.
 pub struct VerifyRequest {
     /// The log files.
-    pub paths: Vec<PathBuf>,
+    pub logs: Vec<LogPath>,
     /// Other directories with rotated files, or with the files and journals of other hosts.
     pub directories: Vec<PathBuf>,
     /// Only this partition.
@@ -74,6 +75,6 @@ impl VerifyRequest {
 /// Why nothing can be said: a journal or a directory that cannot be read, or a cluster that cannot be read
 /// as configured.
 pub fn run(request: VerifyRequest) -> Result<Report, String> {
-    let bounds = Bounds::read(&request.paths, &request.directories, request.choice.as_ref())?;
+    let bounds = Bounds::read(&request.logs, &request.directories, request.choice.as_ref())?;
     comparison::compare(request, bounds)
 }

@@ -1,5 +1,8 @@
 //! The order of a partition's lines in the files of one host: offsets must rise. They fall only where the
-//! journal says that the partition was set to an earlier offset.
+//! journal says that the partition was set to an earlier offset; if files are written side by side, in each of
+//! them.
+
+use std::collections::BTreeMap;
 
 /// How many breaks of the order are kept of a partition.
 const BREAKS_MAX: usize = 1000;
@@ -45,26 +48,38 @@ impl OrderCheck {
     }
 
     /// The breaks that no step back in the ranges explains, and how many more there are. `written`: the
-    /// ranges of this host, in the order in which they were written.
-    pub(super) fn unexplained(mut self, written: &[(i64, i64)]) -> (Vec<OrderBreak>, u64) {
-        let steps = written.iter().zip(written.get(1..).unwrap_or_default());
-        let mut highest = i64::MIN;
-        for ((_, end), (from, _)) in steps {
-            highest = highest.max(*end);
-            if from >= end {
-                continue;
-            }
-            // Transactions, compaction and filters leave offsets out, so the nearest break is the one. It
-            // leads from what was written before the step to what was written behind it.
-            let distance = |one: &OrderBreak| end.abs_diff(one.after + 1) + from.abs_diff(one.offset);
-            let is_over = |one: &OrderBreak| one.offset >= *from && one.after < highest;
-            let nearest = self.breaks.iter().enumerate().filter(|(_, one)| is_over(one));
-            if let Some((at, _)) = nearest.min_by_key(|(_, one)| distance(one)) {
-                self.breaks.remove(at);
-            }
+    /// ranges of this host, in the order in which they were written. `is_sequence`: whether the files follow
+    /// each other.
+    pub(super) fn unexplained(self, written: &[(i64, i64)], is_sequence: bool) -> (Vec<OrderBreak>, u64) {
+        let mut files: BTreeMap<usize, Vec<OrderBreak>> = BTreeMap::new();
+        for one in self.breaks {
+            let file = if is_sequence { 0 } else { one.place.0 };
+            files.entry(file).or_default().push(one);
         }
-        (self.breaks, self.more)
+        let unexplained = files.into_values().flat_map(|breaks| unexplained(breaks, written));
+        (unexplained.collect(), self.more)
     }
+}
+
+/// The breaks that no step back explains, of files that follow each other, or of one file.
+fn unexplained(mut breaks: Vec<OrderBreak>, written: &[(i64, i64)]) -> Vec<OrderBreak> {
+    let steps = written.iter().zip(written.get(1..).unwrap_or_default());
+    let mut highest = i64::MIN;
+    for ((_, end), (from, _)) in steps {
+        highest = highest.max(*end);
+        if from >= end {
+            continue;
+        }
+        // Transactions, compaction and filters leave offsets out, so the nearest break is the one. It
+        // leads from what was written before the step to what was written behind it.
+        let distance = |one: &OrderBreak| end.abs_diff(one.after + 1) + from.abs_diff(one.offset);
+        let is_over = |one: &OrderBreak| one.offset >= *from && one.after < highest;
+        let nearest = breaks.iter().enumerate().filter(|(_, one)| is_over(one));
+        if let Some((at, _)) = nearest.min_by_key(|(_, one)| distance(one)) {
+            breaks.remove(at);
+        }
+    }
+    breaks
 }
 
 #[cfg(test)]
@@ -74,7 +89,7 @@ mod tests {
     fn breaks(offsets: &[i64], written: &[(i64, i64)]) -> Vec<(i64, i64)> {
         let mut check = OrderCheck::default();
         offsets.iter().enumerate().for_each(|(at, offset)| check.take(*offset, (0, at as u64)));
-        check.unexplained(written).0.iter().map(|one| (one.after, one.offset)).collect()
+        check.unexplained(written, true).0.iter().map(|one| (one.after, one.offset)).collect()
     }
 
     #[test]
@@ -98,7 +113,7 @@ mod tests {
     fn breaks_beyond_the_kept_ones_are_counted() {
         let mut check = OrderCheck::default();
         (0..3000).for_each(|n| check.take(5000 - n, (0, 0)));
-        let (kept, more) = check.unexplained(&[]);
+        let (kept, more) = check.unexplained(&[], true);
         assert_eq!((kept.len(), more), (BREAKS_MAX, 2999 - BREAKS_MAX as u64));
     }
 }

@@ -123,13 +123,15 @@ impl<'a> Reporter<'a> {
         let (bounds, files) = (self.bounds, &self.compared.files);
         let orders = files.orders.get(number).into_iter().flatten();
         let written = bounds.partitions.get(number).map_or(&[][..], |one| &one.written);
+        let is_sequence = bounds.partitions.get(number).and_then(|one| bounds.logs.get(one.log));
+        let is_sequence = is_sequence.is_none_or(|log| log.is_sequence);
         let doubled = &self.compared.findings.doubled;
         let is_doubled = move |offset: i64| {
             doubled.iter().any(|record| (record.partition, record.offset) == (number, offset))
         };
         orders.enumerate().map(move |(host, order)| {
             let written = written.get(host).map_or(&[][..], Vec::as_slice);
-            let (mut breaks, more) = order.clone().unexplained(written);
+            let (mut breaks, more) = order.clone().unexplained(written, is_sequence);
             // A second copy of a line stands at a wrong place, and is named already.
             breaks.retain(|one| !is_doubled(one.offset) && !is_doubled(one.after));
             (breaks, more)

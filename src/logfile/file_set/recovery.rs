@@ -14,7 +14,7 @@ use crate::logfile::journal::{
     FileNumber, FilePlace, JournalEntry, JournalState, Mark, MarkedFile, Range, Replayed, Session,
 };
 use crate::logfile::label::LogLabel;
-use crate::logfile::locate::{Located, locate};
+use crate::logfile::locate::{Located, WantedFile, locate};
 use crate::logfile::open_error::{OpenError, classify};
 use crate::logfile::recovery::{cut_rest, end_torn_line, matches_file, open_existing, report_not_found};
 use crate::logfile::restart_memory::{Finding, RestartMemory};
@@ -50,7 +50,9 @@ pub(in crate::logfile) fn recover(
         *known = part.to.max(*known);
     }
     let is_known = is_same_run(state.session, boot);
-    let mut recovery = Recovery { disk, label, memory, ranges, reach, is_known, found: BTreeMap::new() };
+    let paths = state.files.values().filter_map(|known| known.path().map(Path::to_owned)).collect();
+    let found = BTreeMap::new();
+    let mut recovery = Recovery { disk, label, memory, ranges, paths, reach, is_known, found };
     for (number, known) in &state.files {
         // Of a file that is about to be moved everything is durable, and it may be anywhere.
         let Some(path) = known.path().filter(|_| known.closing_to().is_none()) else { continue };
@@ -74,6 +76,8 @@ struct Recovery<'a> {
     label: &'a LogLabel,
     memory: &'a mut RestartMemory,
     ranges: VecDeque<Range>,
+    /// Where the journal's files are.
+    paths: BTreeSet<PathBuf>,
     /// Up to which byte the ranges say that each file can hold pandad's lines.
     reach: BTreeMap<FileNumber, u64>,
     /// Whether every byte of pandad's in the files has a journalled range.
@@ -130,7 +134,8 @@ impl Recovery<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        match locate(self.disk, (path, file.as_ref()), (number, place), &self.ranges) {
+        let wanted = WantedFile::one_of(&self.paths, (number, place), &self.ranges);
+        match locate(self.disk, (path, file.as_ref()), wanted) {
             Ok(Located::AtPath) => Ok(Some(path.to_owned())),
             Ok(Located::Beside(moved)) => Ok(Some(moved)),
             Ok(other) => {

@@ -26,4 +26,4 @@ pub use held::HeldOffsets;
 #[cfg(test)]
 pub(super) use replay::STOP_AT_HOLE;
 pub(super) use replay::{JournalContents, Replayed};
-pub(super) use state::{JournalState, SettledPosition, ends_of, push_bounded};
+pub(super) use state::{JournalState, JournalledFile, SettledPosition, ends_of, push_bounded};

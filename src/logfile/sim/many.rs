@@ -15,8 +15,7 @@ use std::sync::Arc;
 
 use super::disk::{DiskFlaw, RunEnd, STOPPED, SimDisk};
 use crate::logfile::disk::OpenMode;
-use crate::logfile::file_set::Directories;
-use crate::logfile::file_set::{FileSetOptions, FileWriters, RoutedPieces, open_with};
+use crate::logfile::file_set::{FileSetOptions, FileWriters, RoutedPieces, make_directories, open_with};
 use crate::logfile::{
     AppendError, Disk, Landmark, Ledger, LogFileOptions, Piece, PositionChange, RestartMemory, Rotation,
     Settler, file_set,
@@ -127,7 +126,7 @@ impl World {
         let flaw = if mistake == Mistake::NamesNotSynced { DiskFlaw::NamesNotSynced } else { DiskFlaw::None };
         let disk = SimDisk::new(DiskFlaw::None);
         for name in THERE {
-            Directories::new(Path::new(ROOT)).make(&disk, Path::new(name).parent().unwrap()).unwrap();
+            make_directories(&disk, Path::new(ROOT), Path::new(name).parent().unwrap()).unwrap();
             let file = disk.open(Path::new(name), OpenMode::Append).unwrap();
             file.append_all(FOREIGN.as_bytes()).and_then(|()| file.sync()).unwrap();
         }

@@ -6,7 +6,7 @@ use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 use crate::logfile::disk::{FileId, RealDisk};
 use crate::logfile::journal::{FileHead, FilePlace, ONLY_FILE, RangePart};
-use crate::logfile::locate::{Located, head, is_part_in, locate, tail};
+use crate::logfile::locate::{Located, WantedFile, head, is_part_in, locate, tail};
 use crate::test_log::lines_of;
 
 /// Three lines, all settled.
@@ -109,7 +109,7 @@ fn placed(bytes: &[u8], has_head: bool) -> (Dir, FilePlace) {
 
 fn located(dir: &Dir, place: &FilePlace) -> Located {
     let file = RealDisk.open(&dir.log(), OpenMode::Reading).unwrap();
-    locate(&RealDisk, (&dir.log(), Some(&file)), (ONLY_FILE, place), &Default::default()).unwrap()
+    locate(&RealDisk, (&dir.log(), Some(&file)), WantedFile::only(place, &Default::default())).unwrap()
 }
 
 /// A mark of an older pandad has no head. Then other numbers are believed only if the bytes before the mark

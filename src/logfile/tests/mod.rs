@@ -24,7 +24,9 @@ mod paths;
 mod people;
 mod positions;
 mod rotation;
+mod set_parts;
 mod settling;
+mod siblings;
 mod starts;
 mod tokens;
 

@@ -76,7 +76,7 @@ fn a_log_is_its_rotated_files_and_what_is_settled_of_the_last_one() {
     put(&dir, ".old", "not ours\n", 1);
     let log = written(&dir);
     let found = settled(&dir.log()).unwrap();
-    assert_eq!((found.identity, found.doubt), (Some(log.ledger.identity()), None));
+    assert_eq!((found.identity, found.doubts), (Some(log.ledger.identity()), Vec::new()));
     let [known] = &found.partitions[..] else { panic!("{:?}", found.partitions) };
     assert_eq!((known.partition.clone(), known.position), (partition(), 2));
     assert_eq!(known.held.as_ref().unwrap().ranges(2), [(0, 2)]);
@@ -132,7 +132,7 @@ fn a_log_file_that_changes_is_looked_at_again() {
             .collect();
         assert_eq!(parts, found.into_iter().collect::<Vec<_>>(), "{why}");
         let doubt = found.is_none().then(|| format!("{}: is not there", dir.log().display()));
-        assert_eq!(log.doubt, doubt);
+        assert_eq!(log.doubts, doubt.into_iter().collect::<Vec<_>>());
     }
     // The looks go on until then.
     let dir = Dir::new();

@@ -11,6 +11,7 @@ use super::super::*;
 use crate::error::Fault;
 use crate::kafka::{DecodedRecords, Event, Fetched, Payload, StartBasis, StartOffset};
 use crate::logfile::line::LineFormat;
+use crate::logfile::parts::LogPath;
 use crate::logfile::{
     self, Landmark, LogFile, LogFileOptions, Piece, PositionChange, RestartMemory, Rotation,
 };
@@ -254,7 +255,7 @@ impl World {
         let (topics, served) = (self.topics.clone(), Arc::clone(served));
         let may_be_deleted = self.may_be_deleted;
         VerifyRequest {
-            paths: vec![self.log()],
+            logs: vec![LogPath::File(self.log())],
             directories: self.directories.clone(),
             choice: self.choice.clone(),
             since: self.since,

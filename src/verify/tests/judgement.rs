@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use super::super::*;
 use super::fake::*;
 use crate::logfile::line::LineFormat::{Json, Original, Raw};
+use crate::logfile::parts::LogPath;
 use crate::logfile::{LogFile, Rotation};
 use crate::record::{OffsetMetadata, TopicPartition};
 
@@ -207,7 +208,7 @@ fn rotated_files_of_another_log_are_not_read() {
         settle(&mut log);
     }
     let mut request = world.request(&Arc::default());
-    request.paths = vec![world.directory.join("out")];
+    request.logs = vec![LogPath::File(world.directory.join("out"))];
     let report = run(request).unwrap();
     assert_eq!(report.verdict, FilesVerdict::Whole, "{report:?}");
 }

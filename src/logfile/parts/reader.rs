@@ -1,0 +1,108 @@
+//! Reads the text of a part, compressed or not.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use flate2::read::MultiGzDecoder;
+
+use super::LogPart;
+use crate::logfile::disk::{Disk, Handle, OpenMode, RealDisk, directory_of, with_suffix};
+
+/// How a file begins that gzip has made.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+impl LogPart {
+    /// Opens the file where it is now: it may have been compressed since it was found.
+    ///
+    /// # Errors
+    /// It is gone, or cannot be read.
+    pub fn open(&self) -> io::Result<PartReader> {
+        let (file, path) = match &self.open {
+            Some(file) => (file.clone(), self.path.clone()),
+            None => self.find()?,
+        };
+        let is_compressed = path.extension().is_some_and(|end| end == "gz")
+            && (!self.is_any_name || path != self.path || begins_as_gzip(&file)?);
+        let left = self.limit.unwrap_or(u64::MAX);
+        let plain = PlainReader { file, at: 0 };
+        let text = match is_compressed {
+            true => Text::Compressed(Box::new(MultiGzDecoder::new(plain))),
+            false => Text::Plain(plain),
+        };
+        Ok(PartReader { text, left })
+    }
+
+    fn find(&self) -> io::Result<(Handle, PathBuf)> {
+        match RealDisk.open(&self.path, OpenMode::Reading) {
+            Ok(file) if file.stat()?.id == self.id => return Ok((file, self.path.clone())),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let path = with_suffix(&self.path, ".gz");
+                if let Ok(file) = RealDisk.open(&path, OpenMode::Reading) {
+                    return Ok((file, path));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        // Other programs rename a rotated file again at the next rotation, and pandad moves a complete one.
+        let moved = self.moved_to.as_deref().map(|directory| directory.join(&self.key));
+        for name in std::iter::once(&self.path).chain(&moved) {
+            for path in RealDisk.list(directory_of(name)).unwrap_or_default() {
+                if RealDisk.stat_link(&path).is_ok_and(|stat| stat.id == self.id) {
+                    return Ok((RealDisk.open(&path, OpenMode::Reading)?, path));
+                }
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, "it was deleted or compressed meanwhile"))
+    }
+}
+
+fn begins_as_gzip(file: &Handle) -> io::Result<bool> {
+    let mut magic = [0; GZIP_MAGIC.len()];
+    match file.read_exact_at(&mut magic, 0) {
+        Ok(()) => Ok(magic == GZIP_MAGIC),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads the lines of a part.
+pub struct PartReader {
+    text: Text,
+    /// How many bytes may follow.
+    left: u64,
+}
+
+enum Text {
+    /// From the file as it is.
+    Plain(PlainReader),
+    /// From a file that gzip has compressed.
+    Compressed(Box<MultiGzDecoder<PlainReader>>),
+}
+
+impl Read for PartReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let buffer = buffer.get_mut(..wanted).unwrap_or_default();
+        let count = match &mut self.text {
+            Text::Plain(reader) => reader.read(buffer),
+            Text::Compressed(reader) => reader.read(buffer),
+        }?;
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+/// Reads a file from its beginning.
+struct PlainReader {
+    file: Handle,
+    at: u64,
+}
+
+impl Read for PlainReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
