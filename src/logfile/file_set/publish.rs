@@ -51,6 +51,8 @@ pub(super) fn publish(
                 return Ok(false);
             }
         }
+        // Somebody has taken it just now.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_gone(disk, from)? => return Ok(true),
         linked => linked?,
     }
     // The new name is durable before the old one goes.
@@ -60,7 +62,17 @@ pub(super) fn publish(
         directories.forget();
     }
     directories.sync(disk)?;
-    disk.remove(from)?;
+    match disk.remove(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        removed => removed?,
+    }
     disk.sync_names(directory_of(from))?;
     Ok(true)
+}
+
+fn is_gone(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    match disk.stat_link(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        there => there.map(|_| false),
+    }
 }
