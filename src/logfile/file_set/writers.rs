@@ -245,7 +245,8 @@ impl FileWriters {
         Ok(())
     }
 
-    /// Whether the lane has a write that is begun but not complete. Only the very same pieces can complete it.
+    /// Whether the lane has a write that is begun but not complete. Only the very same pieces can complete
+    /// it.
     pub fn is_pending(&self, lane: usize) -> bool {
         self.begun.contains_key(&lane) || self.given_up.contains(&lane)
     }

@@ -265,7 +265,14 @@ impl World {
 
 impl Run {
     fn finish(&mut self, before: i64) -> Option<()> {
-        self.writers.finish(before).ok().map(drop)
+        for _ in 0..TRIES {
+            match self.writers.finish(before) {
+                Ok(_) => return Some(()),
+                Err(AppendError::Retry(error)) if !error.to_string().ends_with(STOPPED) => {}
+                Err(_) => return None,
+            }
+        }
+        panic!("refused again and again")
     }
 
     /// Writes up to `count` records of each of these partitions, which have one topic. If the disk refuses

@@ -104,17 +104,17 @@ fn every_damage(every: usize, stride: usize) -> (u64, u64, Vec<String>) {
 #[test]
 fn a_damaged_journal_of_several_files_loses_nothing() {
     let all = std::env::var_os("PANDAD_TEST_ALL").is_some();
-    let (flips, blocks, bad) = if all { every_damage(3, 7) } else { every_damage(19, 233) };
+    let (flips, blocks, bad) = if all { every_damage(3, 7) } else { every_damage(17, 1601) };
     println!("{flips} states after a flipped byte, {blocks} after a zeroed block, {} bad", bad.len());
-    assert!(flips > 1000 && blocks > 60, "{flips} and {blocks} are not every damage");
+    assert!(flips > 500 && blocks > 25, "{flips} and {blocks} are not every damage");
     assert!(bad.is_empty(), "{}:\n{}", bad.len(), bad[..bad.len().min(12)].join("\n"));
 }
 
 #[test]
 fn a_journal_of_several_files_that_is_read_up_to_its_damage_is_seen() {
     STOP_AT_HOLE.set(true);
-    let (flips, blocks, bad) = every_damage(31, 233);
+    let (flips, blocks, bad) = every_damage(41, 1601);
     STOP_AT_HOLE.set(false);
     println!("read up to the damage: {} of {} states are bad", bad.len(), flips + blocks);
-    assert!(bad.len() > 50, "only {} are bad", bad.len());
+    assert!(bad.len() > 20, "only {} are bad", bad.len());
 }

@@ -227,11 +227,13 @@ const TORN: (Level, &str) = (
      write; the line is written again, whole",
 );
 
+type Told = [(Level, &'static str)];
+
 /// The first file has its lines already, the second one a part, and the third one none. What is logged
 /// names the file that somebody has handled, and no other.
 #[test]
 fn what_somebody_did_to_one_of_the_files_is_named() {
-    let expected: [(Act, [&[(Level, &str)]; 3]); 5] = [
+    let expected: [(Act, [&Told; 3]); 5] = [
         (Act::Rename, [&[MOVED_AFTER], &[MOVED_AFTER], &[MOVED_BEFORE]]),
         (Act::Remove, [&[REMOVED], &[REMOVED], &[REMOVED]]),
         (Act::Empty, [&[SHORTENED], &[SHORTENED], &[SHORTENED]]),
