@@ -48,10 +48,22 @@ impl<O> Inflight<O> {
     /// Takes a finished outcome. Appends the outcomes whose turn it is now to `ready`.
     pub(super) fn finished(&mut self, ticket: Ticket, outcome: O, ready: &mut VecDeque<O>) {
         let lane = self.lanes.entry(ticket.lane).or_insert_with(|| Lane { next: 0, early: BTreeMap::new() });
-        lane.early.insert(ticket.number, outcome);
+        if ticket.number != lane.next {
+            lane.early.insert(ticket.number, outcome);
+            return;
+        }
+        ready.push_back(outcome);
+        lane.next += 1;
+        if lane.early.is_empty() {
+            return;
+        }
         while let Some(outcome) = lane.early.remove(&lane.next) {
             ready.push_back(outcome);
             lane.next += 1;
+        }
+        if lane.early.is_empty() {
+            // An empty map keeps memory for eleven outcomes, and there are as many lanes as partitions.
+            lane.early = BTreeMap::new();
         }
     }
 }

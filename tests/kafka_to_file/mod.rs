@@ -29,6 +29,7 @@ mod other_numbers;
 mod recreated_topic;
 mod restart;
 mod rotation;
+mod routes;
 mod seek;
 mod signals;
 mod verify;

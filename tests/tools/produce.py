@@ -32,16 +32,21 @@ def value(partition, index, pad):
     return b'%s,"crc":"%08x"}' % (body, zlib.crc32(body))
 
 
+# Keys that no file can be named after as they are, and their neighbours.
+ODD_KEYS = [None, b"", b"plain", b"a/b", b"../../up", b".", b"..", b".hidden", b"\0\n\xff\xc3(",
+            "gr\u00fcn \u4e2d".encode(), b"%null", b"future", b"{key}", b"x" * 300, b"x" * 299 + b"y"]
+
+
 class Records:
     """Sends records and checks each acknowledgement."""
 
-    def __init__(self, args, codec):
+    def __init__(self, args, codec, producer=None):
         self.args = args
         self.start = {p: args.first for p in args.partitions}
         self.sent = dict(self.start)
         self.acked = dict(self.start)
         self.faults = []
-        self.producer = confluent_kafka.Producer(settings(args, codec))
+        self.producer = producer or confluent_kafka.Producer(settings(args, codec))
         self._await_leaders()
 
     def _await_leaders(self):
@@ -60,7 +65,7 @@ class Records:
 
     def send(self, partition, pad):
         args, index = self.args, self.sent[partition]
-        key = None if args.key == "none" else f"key {index} of {partition}"
+        key = {"none": None, "text": f"key {index} of {partition}", "odd": ODD_KEYS[index % len(ODD_KEYS)]}
         acked = functools.partial(self._acked, index)
         more = {} if args.time is None else {"timestamp": args.time + index * args.step}
         while True:
@@ -68,7 +73,7 @@ class Records:
                 self.producer.produce(
                     args.topic,
                     value(partition + args.base, index, pad),
-                    key,
+                    key[args.key],
                     partition,
                     on_delivery=acked,
                     **more,
@@ -99,11 +104,16 @@ class Records:
         if left:
             self.faults.append(f"{left} records not acknowledged within 120 s")
 
-    def done(self, **more):
-        self.flush()
+    def check(self):
+        """What was wrong, when all is flushed."""
         short = {p: n - self.acked[p] for p, n in self.sent.items() if n != self.acked[p]}
         if short and not self.faults:
             self.faults.append(f"not acknowledged, by partition: {short}")
+        return self.faults
+
+    def done(self, **more):
+        self.flush()
+        self.check()
         for fault in self.faults[:10]:
             print(f"produce: {fault}", file=sys.stderr)
         if self.faults:
@@ -168,6 +178,30 @@ def seq(args, dice):
     return records.done(seconds=round(time.monotonic() - began, 3))
 
 
+def wide(args, dice):
+    """As many records in each of --topics topics, whose names are --topic and a number, a few of each
+    partition in turn. The partitions of all topics are numbered through."""
+    stem, base, producer, topics = args.topic, args.base, None, []
+    for number in range(args.topics):
+        own = argparse.Namespace(**vars(args))
+        own.topic, own.base = f"{stem}-{number:04}", base + number * len(args.partitions)
+        topics.append(Records(own, args.codec, producer))
+        producer = topics[0].producer
+    each = args.records // (args.topics * len(args.partitions))
+    stretch = LETTERS * (2 + args.size[1] // len(LETTERS))
+    for begin in range(0, each, 25):
+        for records in topics:
+            for partition in args.partitions:
+                for _ in range(begin, min(each, begin + 25)):
+                    at = dice.randrange(len(LETTERS))
+                    pad = stretch[at : at + dice.randint(*args.size)]
+                    records.send(partition, pad.encode())
+    first = topics[0]
+    first.flush()
+    first.faults += [fault for records in topics[1:] for fault in records.check()]
+    return first.done(topics=args.topics)
+
+
 def mixed(args, dice):
     """One gzip producer without linger: bursts, which compress, and lone small records, which do not
     get smaller and which librdkafka therefore leaves as they are."""
@@ -229,10 +263,11 @@ def span(text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mode", choices=["seq", "mixed", "large"])
+    parser.add_argument("mode", choices=["seq", "wide", "mixed", "large"])
     parser.add_argument("--brokers", required=True, help="host:port")
     parser.add_argument("--version", type=numbers, required=True, help="the broker's version")
     parser.add_argument("--topic", required=True)
+    parser.add_argument("--topics", type=int, default=1, help="how many topics (wide)")
     parser.add_argument("--partitions", type=partitions, default="1", help="a count, or first-last")
     parser.add_argument("--records", type=int, required=True, help="in all partitions together")
     parser.add_argument("--least", type=int, help="sent at least, though standard input has ended")
@@ -245,14 +280,14 @@ def main():
     parser.add_argument("--codec", default="none", choices=["none", "gzip", "snappy", "lz4", "zstd"])
     parser.add_argument("--linger", type=float, default=0, help="ms")
     parser.add_argument("--batch", type=int, default=0, help="most records in a batch; 0: the library's own")
-    parser.add_argument("--key", default="text", choices=["none", "text"])
+    parser.add_argument("--key", default="text", choices=["none", "text", "odd"])
     parser.add_argument("--first", type=int, default=0, help="place of the first record in each partition")
     parser.add_argument("--base", type=int, default=0, help="added to the partition that the record names")
     parser.add_argument("--time", type=int, help="timestamp of place 0, in ms since 1970; none: the clock")
     parser.add_argument("--step", type=int, default=1, help="ms from one place's timestamp to the next")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    modes = {"seq": seq, "mixed": mixed, "large": large}
+    modes = {"seq": seq, "wide": wide, "mixed": mixed, "large": large}
     sys.exit(modes[args.mode](args, random.Random(args.seed)))
 
 

@@ -120,6 +120,8 @@ impl LineRouter {
     pub(super) fn end(&mut self, lines: &mut Vec<u8>) -> Vec<RoutedSpan> {
         let (last, own) = std::mem::replace(&mut self.current, (Arc::from(Path::new("")), Vec::new()));
         self.others.insert(last, own);
+        // Many outcomes may wait for the disk: none has room to spare.
+        lines.reserve_exact(self.others.values().map(Vec::len).sum());
         let mut spans = Vec::with_capacity(self.order.len());
         for (path, until) in self.order.drain(..) {
             let own = self.others.remove(&path).unwrap_or_default();
