@@ -2,4 +2,5 @@
 
 mod fake;
 mod judgement;
+mod of_set;
 mod sabotage;

@@ -224,6 +224,13 @@ impl World {
         log.writer.append(&[Piece { bytes: &lines, crc: &crc }], &[change]).unwrap();
     }
 
+    /// Appends the line of this record.
+    pub(super) fn format_line(&self, partition: &TopicPartition, offset: i64, lines: &mut Vec<u8>) {
+        let record = self.topics.records[partition].iter().find(|(other, _)| *other == offset).unwrap();
+        let mut formatter = self.formatter.clone();
+        Batch(vec![record.clone()]).each(&mut |record| _ = formatter.append(lines, partition, record));
+    }
+
     /// The files, oldest first.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let mut rotated: Vec<PathBuf> = fs::read_dir(&self.directory)
