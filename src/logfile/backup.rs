@@ -269,7 +269,7 @@ fn place_in(copy: &Handle, place: &FilePlace) -> io::Result<Option<FilePlace>> {
     };
     let is_same = before == place.before && place.head.is_none_or(|known| known == first);
     let file = copy.stat()?.id;
-    Ok(is_same.then(|| FilePlace { file, head: Some(first), ..*place }))
+    Ok(is_same.then_some(FilePlace { file, head: Some(first), ..*place }))
 }
 
 fn cannot_read(path: &Path, error: &io::Error) -> CopyFailure {

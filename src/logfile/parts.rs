@@ -92,10 +92,11 @@ pub fn settled(log_file: &Path) -> Result<SettledLog, String> {
     looked_at(&|disk, looks| look(disk, log_file, looks))
 }
 
+/// One look at the files; the number of the look is given.
+type Look<'a> = dyn Fn(&Arc<dyn Disk>, u32) -> Result<SettledLog, CopyFailure> + 'a;
+
 /// Looks until nothing changes meanwhile.
-fn looked_at(
-    look: &dyn Fn(&Arc<dyn Disk>, u32) -> Result<SettledLog, CopyFailure>,
-) -> Result<SettledLog, String> {
+fn looked_at(look: &Look<'_>) -> Result<SettledLog, String> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let mut looks = 1;
     loop {

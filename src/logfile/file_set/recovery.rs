@@ -56,9 +56,9 @@ pub(in crate::logfile) fn recover(
     for (number, known) in &state.files {
         // Of a file that is about to be moved everything is durable, and it may be anywhere.
         let Some(path) = known.path().filter(|_| known.closing_to().is_none()) else { continue };
-        if recovery.is_touched(*number, &path, &known.place) {
-            let found = recovery.examine(*number, &path, &known.place);
-            let found = found.map_err(|error| classify(&path, &error))?;
+        if recovery.is_touched(*number, path, &known.place) {
+            let found = recovery.examine(*number, path, &known.place);
+            let found = found.map_err(|error| classify(path, &error))?;
             recovery.found.insert(*number, found);
         }
     }

@@ -224,7 +224,8 @@ fn files_that_change_are_looked_at_again() {
         fs::remove_file(file).unwrap();
         fs::write(file.with_extension("log.gz"), gzipped("line 0\n")).unwrap();
     };
-    let cases: [(Act, &str, &[(&str, &str)], &[&str]); 4] = [
+    type Case<'a> = (Act, &'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: [Case<'_>; 4] = [
         (removed, "is not the file that the journal knows", &[], &["logs/a.log: is not there"]),
         (renamed, "was moved", &[("logs/a.log.1", "line 0\n")], &[]),
         (other, "is not the file that the journal knows", &[("logs/a.log", "some other text")], &[]),
