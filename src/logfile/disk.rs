@@ -2,6 +2,7 @@
 //! so that a test can stop a run after any of them and decide what a loss of power leaves.
 
 mod file_system;
+mod paths;
 mod reading;
 
 use std::fmt::Debug;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::OFlags;
 
 pub(super) use file_system::{mount_id, name_bytes_max};
+pub(super) use paths::{directory_of, with_suffix};
 pub(super) use reading::{FileReader, read_all};
 
 /// An open file, shared by those who write to it and those who sync it.
@@ -227,18 +229,6 @@ impl dyn DiskFile {
 /// the error stays.
 pub(super) fn name_call(call: &str, need: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{call} is refused ({error}): {need}"))
-}
-
-/// The path with a suffix added to its last component.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// The directory that holds the path.
-pub(super) fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The disk of this machine.

@@ -1,7 +1,8 @@
 //! What the ledger keeps behind its lock: the journal, the state that its entries add up to, and the
 //! view of the group. Each method writes the journal first and changes memory last.
 
-use std::collections::HashMap;
+mod marks;
+
 use std::fmt::Debug;
 use std::io;
 
@@ -9,8 +10,7 @@ use super::disk::FileId;
 use super::group_view::{GroupView, NumberMap};
 use super::journal::{
     EntryRefused, FileNumber, FilePlace, HeldOffsets, JournalEntry, JournalFile, JournalState, Landmark,
-    Mark, MarkRepeat, MarkedCommit, MarkedFile, PartitionState, Range, RangePart, SettledPosition, ends_of,
-    push_bounded,
+    Mark, MarkedCommit, PartitionState, Range, SettledPosition, push_bounded,
 };
 use super::resume::Resumed;
 use super::written_files::WrittenFiles;
@@ -65,39 +65,6 @@ impl LedgerState {
         self.journal.rewrite(&self.state.snapshot(), Some(entry))?;
         self.state.forget_changes();
         Ok(())
-    }
-
-    /// Appends a mark and then applies it. The mark repeats recent changes; `settled` has the positions for
-    /// that.
-    pub(super) fn append_mark(&mut self, mark: Mark, settled: &[SettledPosition]) -> io::Result<()> {
-        let entry = self.repeating(mark, settled);
-        let (entry, at) = match self.journal.append(&entry) {
-            Err(EntryRefused::Full) => {
-                self.begin_half(&entry)?;
-                let JournalEntry::Mark(mark) = entry else { return Ok(()) };
-                let settled = self.state.settled_by(mark.sequence, &mark.held);
-                let entry = self.repeating(mark, &settled);
-                let at = self.journal.append(&entry);
-                (entry, at)
-            }
-            at => (entry, at),
-        };
-        self.state.apply(entry, at.map_err(to_io)?);
-        Ok(())
-    }
-
-    fn repeating(&self, mut mark: Mark, settled: &[SettledPosition]) -> JournalEntry {
-        let since = self.journal.repeated_since();
-        let repeat = self.state.repeat(settled, since);
-        let repeat = MarkRepeat { synced_to: self.journal.synced_to(), ..repeat };
-        self.state.repeat_files(&mut mark.files, since);
-        for closing in self.state.closing_since(since) {
-            if !mark.closing.iter().any(|named| named.number == closing.number) {
-                mark.closing.push(closing);
-            }
-        }
-        mark.finished.extend(self.state.finished_since(since));
-        JournalEntry::Mark(Mark { repeat, ..mark })
     }
 
     /// The journal that a token in the group names, if the present journal is new and that other journal
@@ -307,63 +274,9 @@ impl LedgerState {
         Some(Commit { partition: state.partition.clone(), offset, metadata })
     }
 
-    /// If writing has moved to another file or end since the checkpoint was taken, the mark settles the
-    /// ranges and must not move that file's end back.
-    pub(super) fn write_mark(&mut self, mark: Mark, settled: &[SettledPosition]) -> io::Result<()> {
-        if mark.sequence >= self.state.next_sequence() {
-            return Err(contradiction("the mark", &mark, None));
-        }
-        let mut mark = self.not_back(mark);
-        let mut files = std::mem::take(&mut mark.files);
-        let ends = self.ends_by(&mark);
-        for file in &files {
-            // Recovery compares the file up to the mark, so a mark must be exactly where its ranges end.
-            let end = ends.get(&file.number).copied();
-            if end.is_some_and(|end| end != (file.place.file, file.place.end)) {
-                return Err(contradiction("the mark", &mark, end));
-            }
-        }
-        files.retain(|file| ends.contains_key(&file.number));
-        self.append_mark(Mark { files, ..mark }, settled)
-    }
-
-    /// A mark that names these files and settles nothing.
-    pub(super) fn same_mark(&self, files: Vec<MarkedFile>) -> Mark {
-        let last = self.state.mark.as_ref();
-        let is_unsettled = |sequence: &u64| self.state.recent.iter().any(|range| range.sequence == *sequence);
-        let held = last.map(|mark| mark.held.iter().copied().filter(is_unsettled).collect());
-        let sequence = last.map_or(0, |mark| mark.sequence);
-        Mark { sequence, held: held.unwrap_or_default(), files, ..Mark::default() }
-    }
-
     /// Where the file ends, as far as it was written.
     pub(super) fn place_of(&self, number: FileNumber) -> Option<FilePlace> {
         self.files.place_of(number).or(self.state.files.get(&number).map(|file| file.place))
-    }
-
-    /// Where each file of a range goes on that is given up: where the range began, unless the file has moved.
-    pub(super) fn ends_without(&self, range: &Range, mut moved: Vec<MarkedFile>) -> Vec<MarkedFile> {
-        for RangePart { number, .. } in &range.parts {
-            let place = self.place_of(*number).filter(|_| !moved.iter().any(|file| file.number == *number));
-            moved.extend(place.map(|place| MarkedFile { number: *number, name: None, place }));
-        }
-        moved
-    }
-
-    /// The mark, or the last one in its place with the same commits if that one came later.
-    fn not_back(&self, mark: Mark) -> Mark {
-        match &self.state.mark {
-            Some(last) if mark.sequence < last.sequence => {
-                Mark { commits: mark.commits, files: mark.files, ..last.clone() }
-            }
-            _ => mark,
-        }
-    }
-
-    /// Where the last range that the mark settles ends in each file.
-    fn ends_by(&self, mark: &Mark) -> HashMap<FileNumber, (FileId, u64)> {
-        let settled = self.state.recent.iter().take_while(|range| range.sequence <= mark.sequence);
-        ends_of(settled.filter(|range| !mark.held.contains(&range.sequence)))
     }
 }
 

@@ -63,6 +63,11 @@ impl<'a> WantedFile<'a> {
         self.siblings.is_some_and(|paths| paths.contains(other))
     }
 
+    /// Whether the file of this other name must be compared.
+    fn may_be(&self, path: &Path, other: &Path, stat: FileStat) -> bool {
+        is_same_file(stat, self.place) || stat.len >= self.place.end && self.may_be_named(path, other)
+    }
+
     /// Whether the content alone may show that the file at `path` has now the name `other`. Where files of
     /// a set begin alike, because their lines say the same, only a name that was made of the file's own
     /// tells which one it is.
@@ -129,8 +134,7 @@ pub(super) fn locate(
         if wanted.is_sibling(&beside) {
             continue;
         }
-        let may_be_it = || stat.len >= place.end && wanted.may_be_named(path, &beside);
-        if !is_same_file(stat, place) && !may_be_it() {
+        if !wanted.may_be(path, &beside, stat) {
             continue;
         }
         let Ok(file) = disk.open(&beside, OpenMode::Reading) else { continue };

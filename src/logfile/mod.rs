@@ -4,6 +4,8 @@
 
 mod archive;
 pub mod backup;
+mod checkpoint;
+mod directories;
 mod disk;
 mod file_set;
 mod group_view;
@@ -17,7 +19,10 @@ pub mod line;
 mod locate;
 mod lock;
 mod lock_request;
+#[cfg(test)]
+mod mistakes;
 mod open_error;
+mod opening;
 mod options;
 pub mod parts;
 mod recovery;
@@ -38,6 +43,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use checkpoint::Checkpoint;
 pub use file_set::{FileSet, FileSetOptions, FileWriters, RoutedPieces, open_set};
 pub use journal::{HeldOffsets, Landmark, MemberIdentity, PositionChange};
 pub use ledger::{Ledger, Settled};
@@ -49,15 +55,16 @@ pub use reopener::{ClosedLog, Reopener};
 pub use restart_memory::RestartMemory;
 pub use resume::Resumed;
 pub use rotation::{Rotation, RotationInterval};
-pub use settler::{Checkpoint, Settler};
+pub use settler::Settler;
 pub use writer::{AppendError, Guard, LogWriter, Piece};
 
-use crate::{host, log_names};
+use crate::log_names;
 use archive::Archive;
-use disk::{Disk, FileKind, OpenMode, RealDisk, directory_of, with_suffix};
-use journal::{JournalEntry, JournalFile, JournalRead, ONLY_FILE, Replayed};
+use disk::{Disk, OpenMode, RealDisk, directory_of, with_suffix};
+use journal::ONLY_FILE;
 use label::LogLabel;
 use open_error::classify;
+use opening::{begin_ledger, check_path, era, read_journal};
 
 /// A log file and its journal, open and locked.
 #[derive(Debug)]
@@ -124,12 +131,6 @@ pub fn start_reopener(options: LogFileOptions) -> io::Result<Reopener<LogFile>> 
 /// The size of a usual write of the sink.
 const PROBE_BYTES: usize = 1024 * 1024;
 
-/// Identifies the time during which unsynced writes survive: this boot, and this mount of the file system.
-/// When a file system is unmounted because it failed, its cached pages are lost, as after a loss of power.
-fn era(path: &Path) -> Option<u128> {
-    host::boot_id().map(|boot| boot ^ u128::from(disk::mount_id(directory_of(path))))
-}
-
 /// Opens the file, except for its lock, which needs the disk of this machine.
 fn open_with(
     disk: &Arc<dyn Disk>,
@@ -150,108 +151,6 @@ fn open_with(
     Ok((writer, Settler { ledger: ledger.clone(), sync: options.sync }, ledger))
 }
 
-/// What was found of a journal at the start.
-struct FoundJournal {
-    replayed: Replayed,
-    /// `None`: there is none that can be gone on with.
-    journal: Option<JournalFile>,
-    /// The present boot, if what was written in it is in the files for certain.
-    boot: Option<u128>,
-}
-
-/// Reads the journal beside `path`. One that cannot be read is moved away.
-fn read_journal(
-    disk: &Arc<dyn Disk>,
-    path: &Path,
-    label: &LogLabel,
-    mut boot: Option<u128>,
-    memory: &mut RestartMemory,
-) -> Result<FoundJournal, OpenError> {
-    let at = with_suffix(path, ".journal");
-    let unreadable = |why: String| set_aside(&**disk, label, &at, &why).map(|()| (Replayed::default(), None));
-    let (replayed, journal) = match JournalFile::read(disk, &at).map_err(|error| classify(&at, &error))? {
-        JournalRead::Journal { journal, contents, whole } => {
-            // After a failed sync the disk may lack writes of this boot, too. `None` never equals the boot
-            // of a session, so everything is compared.
-            boot = boot.filter(|_| whole && !memory.sync_failed);
-            match contents.replay(boot) {
-                Ok(replayed) => (replayed, Some(journal)),
-                Err(why) => unreadable(why)?,
-            }
-        }
-        JournalRead::Missing => (Replayed::default(), None),
-        JournalRead::Unreadable(why) => unreadable(why)?,
-        JournalRead::Later(version) => {
-            return Err(OpenError::Fatal(format!(
-                "{}: this journal has version {version} of the format, which a later pandad wrote; run that \
-                 pandad",
-                at.display()
-            )));
-        }
-    };
-    recovery::report_damage(&replayed, label, memory);
-    Ok(FoundJournal { replayed, journal, boot })
-}
-
-/// Begins the journal beside `path` with what was adopted.
-fn begin_ledger(
-    disk: &Arc<dyn Disk>,
-    path: &Path,
-    FoundJournal { replayed: Replayed { mut state, has_holes, .. }, journal, .. }: FoundJournal,
-    half: u64,
-    label: LogLabel,
-) -> Result<Ledger, OpenError> {
-    let at = with_suffix(path, ".journal");
-    state.begin_held();
-    let begins = journal.is_none();
-    let snapshot = state.snapshot();
-    let journal = start_journal(disk, &at, (journal, has_holes), half, &snapshot)
-        .map_err(|error| classify(&at, &error))?;
-    state.forget_changes();
-    Ok(Ledger::new(journal, state, label, begins))
-}
-
-/// Begins the journal again with a snapshot of what was adopted, so that no older entry is ever
-/// compared with the file again. If the half that was read has holes, the snapshot goes to both
-/// halves: should the new one ever be damaged, the other one makes up for it.
-fn start_journal(
-    disk: &Arc<dyn Disk>,
-    at: &Path,
-    (journal, has_holes): (Option<JournalFile>, bool),
-    half: u64,
-    snapshot: &[JournalEntry],
-) -> io::Result<JournalFile> {
-    match journal {
-        Some(mut journal) => {
-            journal.rewrite(snapshot, None)?;
-            if has_holes {
-                journal.rewrite(snapshot, None)?;
-            }
-            Ok(journal)
-        }
-        None => {
-            let journal =
-                JournalFile::create(disk, at, u128::from_be_bytes(host::random()?), half, snapshot)?;
-            disk.sync_names(directory_of(at))?;
-            Ok(journal)
-        }
-    }
-}
-
-fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
-    match disk.stat(path) {
-        Ok(stat) if stat.kind == FileKind::File => Ok(()),
-        Ok(_) => Err(OpenError::Mend(format!("{}: not a regular file", path.display()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let target = disk.target(path);
-            let directory = directory_of(&target);
-            // If it were no directory, the error would not be this one.
-            disk.stat(directory).map(drop).map_err(|error| classify(directory, &error))
-        }
-        Err(error) => Err(classify(path, &error)),
-    }
-}
-
 /// The file system must take the names of all files beside the log file, or the first rotation would
 /// be refused.
 fn check_names(disk: &dyn Disk, path: &Path, rotation: &Rotation) -> Result<(), OpenError> {
@@ -267,17 +166,5 @@ fn check_names(disk: &dyn Disk, path: &Path, rotation: &Rotation) -> Result<(), 
             )));
         }
     }
-    Ok(())
-}
-
-/// Keeps an unreadable journal under another name, for whoever examines it.
-fn set_aside(disk: &dyn Disk, label: &LogLabel, at: &Path, why: &str) -> Result<(), OpenError> {
-    let aside = with_suffix(at, ".unreadable");
-    disk.rename(at, &aside).map_err(|error| classify(at, &error))?;
-    log::warn!(
-        "{label}: the journal cannot be read ({why}) and was moved to {}; reading goes on from the group's \
-         offsets",
-        aside.display()
-    );
     Ok(())
 }

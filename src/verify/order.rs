@@ -1,6 +1,6 @@
 //! The order of a partition's lines in the files of one host: offsets must rise. They fall only where the
-//! journal says that the partition was set to an earlier offset; if files are written side by side, in each of
-//! them.
+//! journal says that the partition was set to an earlier offset; if files are written side by side, in each
+//! of them.
 
 use std::collections::BTreeMap;
 

@@ -8,8 +8,8 @@
 //! A device behind ext4 takes no more blocks: the kernel learns of it at write-back, one fsync fails, and
 //! the bytes are lost (`Plain`), or the file system goes read-only (`Journalled`). btrfs refuses writes
 //! over its quota. A file system that is shut down gives its device nothing more, and nothing of what the
-//! kernel still held: mounted again it is as after a loss of power, except that the device itself had no cache
-//! to lose. No disk here returns wrong bytes on reading.
+//! kernel still held: mounted again it is as after a loss of power, except that the device itself had no
+//! cache to lose. No disk here returns wrong bytes on reading.
 
 use super::servers::variable;
 use super::wait;

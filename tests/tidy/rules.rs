@@ -13,18 +13,18 @@ pub const MODULES: &[(&str, &str)] = &[
         "config jobs queue redis kafka logfile verify logging moment record host threads plural error",
     ),
     // Reads both sides by the same code as the job, and is no part of it.
-    ("verify", "kafka logfile record host threads plural error"),
+    ("verify", "kafka logfile path_template record host threads plural error"),
     // Jobs know no threads; they know each other by values in config.
     (
         "jobs",
-        "config pipeline kafka redis queue expiry logfile record recycle report shutdown \
-         moment plural error backoff",
+        "config pipeline kafka redis queue expiry logfile path_template record recycle report shutdown \
+         moment time_zone plural error backoff",
     ),
     // The pipeline knows no Kafka, no Redis and no file.
     ("pipeline", "shutdown threads report error backoff"),
     ("kafka", "record recycle host resolver time_limit error threads backoff pattern plural"),
     // It makes the lines of the records, by templates and patterns.
-    ("logfile", "record line_template path_template pattern log_names host threads plural error"),
+    ("logfile", "record line_template path_template pattern log_names moment host threads plural error"),
     // A connection reports its server's outages itself, once for all users of the server.
     ("redis", "report resolver error"),
     ("queue", "redis host threads error backoff"),
@@ -85,16 +85,18 @@ pub const FLOORS: &[(&str, &[&str])] = &[
         "logfile",
         &[
             "disk group_view label line open_error",
-            "journal lock restart_memory rotation",
-            "reopener",
+            "directories journal lock restart_memory rotation",
+            "reopener written_files",
             // `locate` finds the file that the journal means, before recovery works on it.
             "locate",
             "inspect lock_request options recovery resume",
-            "archive backup journal_view ledger_state",
+            "archive backup checkpoint journal_view ledger_state",
             "parts",
             "ledger",
-            "settler",
+            "opening settler",
             "writer",
+            // Many files share one ledger, each with a writer of its own.
+            "file_set",
         ],
     ),
 ];

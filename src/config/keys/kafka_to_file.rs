@@ -227,8 +227,7 @@ pub const COMPLETE_DIR: Key<PathBuf> = Key {
     default: Some(""),
     usage: Usage::Used,
     help: "Directory to which the complete files of a period are moved",
-    more: "Nothing that is there is replaced: `.1`, `.2` and so on are appended to a name that is taken. \
-        The directory is on the file system of the log files.",
+    more: "On the same file system. Nothing is replaced: `.1`, `.2` are appended to a name that is taken.",
 };
 
 pub const NEW_FILES: Key<u32> = Key {

@@ -2,6 +2,7 @@
 //! the records of which tasks are made.
 
 mod backlog;
+mod fetched;
 mod file_refusals;
 mod membership;
 mod outages;
@@ -23,15 +24,14 @@ use super::watermarks::Watermarks;
 use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
 use crate::error::Fault;
-use crate::kafka::{Event, FailedPartition, Fetched, Fetcher, GroupClient, Payload, StartBasis, StartOffset};
+use crate::kafka::{Event, FailedPartition, Fetched, Fetcher, GroupClient, StartBasis, StartOffset};
 use crate::logfile::{Landmark, Ledger, Settled};
 use crate::moment::in_utc;
 use crate::pipeline::{self, PolledTask};
-use crate::plural::counted;
 use crate::record::TopicPartition;
 use crate::report::{Counters, Outage};
 use crate::shutdown::Stop;
-use backlog::{Backlog, behind_of};
+use backlog::Backlog;
 use membership::PendingRelease;
 use outages::{OutageCause, PartitionOutages};
 use partition::{NextFetch, TrackedPartition};
@@ -285,57 +285,6 @@ impl KafkaSource {
         self.counters.lag.store(lag, Relaxed);
         let refused = self.partitions.keys().filter(|partition| self.is_refused(partition)).count();
         self.counters.blocked.store((self.outages.logged_count() + refused) as u64, Relaxed);
-    }
-
-    fn take_fetched(&mut self, fetched: Fetched, tasks: &mut Vec<PolledTask<Fetched>>) {
-        let unreadable_from = self.partitions.get(&fetched.partition).and_then(|one| one.unreadable_from());
-        let Some(tracked) = self.tracked(&fetched.partition, fetched.assignment) else { return };
-        // A broker finds a batch by its header. If the header is damaged, the broker answers with the
-        // records after the batch, as if compaction had removed the batch.
-        if let Some(from) = unreadable_from
-            && fetched.from == from
-            && fetched.base > from
-        {
-            let why = format!("the broker leaves out the records from offset {from} to {}", fetched.base - 1);
-            let broken = Truncated::Broken(UnreadableBatch { why, end: Some(fetched.base) });
-            return self.take_truncated(&fetched.partition, fetched.assignment, from, broken);
-        }
-        tracked.polled = fetched.next;
-        tracked.lag = fetched.lag;
-        tracked.broker.clone_from(&fetched.broker);
-        let lane = tracked.lane;
-        self.watermarks.record_polled(&fetched.partition, fetched.next, fetched.lag);
-        if unreadable_from.is_none() {
-            self.outages.end(Instant::now(), &fetched.partition);
-        }
-        if let Some(backlog) = &mut self.backlog {
-            backlog.record(&fetched.partition, behind_of(&fetched));
-        }
-        if matches!(fetched.payload, Payload::Deleted) {
-            let lost = u64::try_from(fetched.next - fetched.from).unwrap_or(0);
-            self.counters.lost.fetch_add(lost, Relaxed);
-            log::error!(
-                "{NAME}: {}: the broker deleted offset {} to {} ({}) before they could be read; going on \
-                 at {}",
-                fetched.partition,
-                fetched.from,
-                fetched.next - 1,
-                counted(lost, "record"),
-                fetched.next
-            );
-        }
-        if matches!(fetched.payload, Payload::Absent) {
-            log::warn!(
-                "{NAME}: {}: no record can be read from offset {} to {}: compaction removed them, or they \
-                 are larger than this client accepts; going on at {}",
-                fetched.partition,
-                fetched.from,
-                fetched.next - 1,
-                fetched.next
-            );
-        }
-        self.tasks += 1;
-        tasks.push(PolledTask { lane, bytes: fetched.bytes, task: fetched });
     }
 }
 

@@ -1,39 +1,16 @@
 //! Opens the journal of a set, and brings the set's files to what the journal says.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use super::options::FileSetOptions;
 use super::recovery;
 use super::writers::FileWriters;
 use crate::logfile::disk::{Disk, RealDisk, directory_of};
 use crate::logfile::journal::HALF_BYTES_MIN;
 use crate::logfile::label::LogLabel;
-use crate::logfile::{
-    Ledger, Lock, LogFileOptions, OpenError, RestartMemory, Settler, begin_ledger, check_path, era,
-    read_journal,
-};
-
-/// Where the files of a set are, and how they are written.
-#[derive(Debug, Clone)]
-pub struct FileSetOptions {
-    /// The journal's path without its suffix, in the directory below which all files are.
-    pub base: PathBuf,
-    /// How each file is written.
-    pub log_file: LogFileOptions,
-    /// Where the complete files of a period are moved. `None`: they stay where they are.
-    pub complete_dir: Option<PathBuf>,
-    /// How many files may be open.
-    pub open_max: usize,
-    /// How many files may begin within an hour.
-    pub new_max: usize,
-}
-
-impl FileSetOptions {
-    /// How many files one write may go to. As many again may be closed and wait for their syncs.
-    pub fn files_max(&self) -> usize {
-        (self.open_max / 2).max(1)
-    }
-}
+use crate::logfile::opening::{begin_ledger, check_path, era, read_journal};
+use crate::logfile::{Ledger, Lock, OpenError, RestartMemory, Settler};
 
 /// The files of a job whose path has placeholders, and their journal, open and locked.
 #[derive(Debug)]

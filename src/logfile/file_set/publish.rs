@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::directories::Directories;
+use crate::logfile::directories::Directories;
 use crate::logfile::disk::{Disk, directory_of, with_suffix};
 use crate::logfile::journal::FilePlace;
 
@@ -26,8 +26,9 @@ pub(super) fn free_name(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{}: every name is taken", path.display())))
 }
 
-/// Moves the file, which the journal says is closing, after its directory is made. After an interruption the same call goes
-/// on. If neither path has the file, somebody has taken it already. False: another file has the name by now.
+/// Makes the directory, and moves the file, which the journal says is closing. After an interruption the same
+/// call goes on. If neither path has the file, somebody has taken it already. False: another file has the
+/// name by now.
 ///
 /// # Errors
 /// The disk refuses.
@@ -58,7 +59,7 @@ pub(super) fn publish(
     // The new name is durable before the old one goes.
     directories.record_new_name(directory_of(to));
     #[cfg(test)]
-    if super::MOVED_WITHOUT_SYNC.get() {
+    if crate::logfile::mistakes::MOVED_WITHOUT_SYNC.get() {
         directories.forget();
     }
     directories.sync(disk)?;

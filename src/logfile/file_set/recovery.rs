@@ -20,7 +20,7 @@ use crate::logfile::recovery::{cut_rest, end_torn_line, matches_file, open_exist
 use crate::logfile::restart_memory::{Finding, RestartMemory};
 
 /// What was found of one file.
-enum Found {
+enum FoundFile {
     /// It is this file, and these of its ranges are whole, as far as they follow each other.
     Here(PathBuf, BTreeSet<u64>),
     /// Nothing is known of it any more: it is not there, or another program has changed it.
@@ -82,12 +82,12 @@ struct Recovery<'a> {
     reach: BTreeMap<FileNumber, u64>,
     /// Whether every byte of pandad's in the files has a journalled range.
     is_known: bool,
-    found: BTreeMap<FileNumber, Found>,
+    found: BTreeMap<FileNumber, FoundFile>,
 }
 
 /// Which ranges count.
 #[derive(Default)]
-struct Verdict {
+struct RangeVerdict {
     counted: Vec<Range>,
     /// How many do not count.
     dropped: usize,
@@ -95,7 +95,7 @@ struct Verdict {
 
 #[cfg(test)]
 fn one_is_enough(files: &[FileNumber], is_whole: impl Fn(&FileNumber) -> bool) -> bool {
-    super::ONE_PART_IS_ENOUGH.get() && files.iter().any(is_whole)
+    crate::logfile::mistakes::ONE_PART_IS_ENOUGH.get() && files.iter().any(is_whole)
 }
 
 #[cfg(not(test))]
@@ -112,14 +112,14 @@ impl Recovery<'_> {
             || !self.is_known && self.disk.stat(path).map_or(true, |stat| stat.len != place.end)
     }
 
-    fn examine(&mut self, number: FileNumber, path: &Path, place: &FilePlace) -> io::Result<Found> {
-        let Some(found) = self.look_for(number, path, place)? else { return Ok(Found::Gone) };
+    fn examine(&mut self, number: FileNumber, path: &Path, place: &FilePlace) -> io::Result<FoundFile> {
+        let Some(found) = self.look_for(number, path, place)? else { return Ok(FoundFile::Gone) };
         if found != path {
             let text = format!("was moved to {} while pandad did not run", found.display());
             self.memory.info(&self.label.with_path(path), Finding::Moved, &text);
         }
         let whole = self.whole_ranges(number, &found, place)?;
-        Ok(Found::Here(found, whole))
+        Ok(FoundFile::Here(found, whole))
     }
 
     /// Under which name the file is there.
@@ -173,14 +173,14 @@ impl Recovery<'_> {
         Ok(whole)
     }
 
-    fn decide(&mut self) -> Verdict {
-        let mut verdict = Verdict::default();
+    fn decide(&mut self) -> RangeVerdict {
+        let mut verdict = RangeVerdict::default();
         let (mut broken_files, mut broken) = (BTreeSet::new(), BTreeSet::new());
         for range in std::mem::take(&mut self.ranges) {
             let files: Vec<FileNumber> = range.parts.iter().map(|part| part.number).collect();
             let partitions: Vec<u32> = range.changes.iter().map(|change| change.index).collect();
             let is_whole = |number: &FileNumber| match self.found.get(number) {
-                Some(Found::Here(_, whole)) => whole.contains(&range.sequence),
+                Some(FoundFile::Here(_, whole)) => whole.contains(&range.sequence),
                 _ => false,
             };
             let is_broken = files.iter().any(|number| broken_files.contains(number))
@@ -200,7 +200,7 @@ impl Recovery<'_> {
     fn finish(
         mut self,
         state: &mut JournalState,
-        Verdict { counted, dropped }: Verdict,
+        RangeVerdict { counted, dropped }: RangeVerdict,
         this_boot: Option<u128>,
     ) -> Result<(), OpenError> {
         let all = counted.len() + dropped;
@@ -221,12 +221,12 @@ impl Recovery<'_> {
             let Some(known) = state.files.get(&number) else { continue };
             let end = ends.get(&number).copied().unwrap_or(known.place.end);
             let left = match found {
-                Found::Here(at, _) => {
+                FoundFile::Here(at, _) => {
                     let trimmed = self.trim(&at, number, end).map_err(|error| classify(&at, &error))?;
                     // Lines that follow do not go to a file that was moved away.
                     Some(trimmed).filter(|_| known.path() == Some(&at))
                 }
-                Found::Gone => None,
+                FoundFile::Gone => None,
             };
             match left {
                 Some(place) => files.push(MarkedFile { number, name: None, place }),
@@ -247,7 +247,7 @@ impl Recovery<'_> {
         let mut opened = open_existing(self.disk, path)?;
         let reach = if self.is_known { self.reach.get(&number).copied().unwrap_or(end) } else { u64::MAX };
         #[cfg(test)]
-        let reach = if super::PARTS_STAY.get() { end } else { reach };
+        let reach = if crate::logfile::mistakes::PARTS_STAY.get() { end } else { reach };
         cut_rest(&mut opened, end, reach, (&label, self.memory))?;
         end_torn_line(&mut opened, &label, self.memory)?;
         // Adopted bytes may be only in the page cache, but the mark says that they are durable.

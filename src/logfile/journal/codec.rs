@@ -5,19 +5,19 @@
 //! that it does not know, and over an entry whose kind it does not know. Whatever a reader may not pass
 //! over sets a feature in the header of the half.
 
-use std::ffi::OsStr;
+mod decode;
+
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::entry::{
-    ClosingFile, FileHead, FileNumber, FilePlace, JournalEntry, Landmark, Mark, MarkRepeat, MarkedCommit,
-    MarkedFile, MemberIdentity, NamedFile, ONLY_FILE, PartitionState, PositionChange, Range, RangePart,
-    RepeatedPartition, Session,
+    ClosingFile, FileHead, FilePlace, JournalEntry, Landmark, Mark, MemberIdentity, NamedFile, ONLY_FILE,
+    PartitionState, PositionChange, RangePart, Session,
 };
 use super::entry_reader::EntryReader;
-use super::held::HeldOffsets;
 use crate::logfile::disk::FileId;
-use crate::record::TopicPartition;
+pub(super) use decode::{commit, file_id, range_part, text};
+use decode::{decode_mark, decode_range, decode_state};
 
 const KIND_PARTITION: u8 = 1;
 const KIND_RANGE: u8 = 2;
@@ -277,166 +277,4 @@ fn encode_state(out: &mut Vec<u8>, state: &PartitionState) {
         encode_count(out, bytes.len());
         out.extend_from_slice(&bytes);
     }
-}
-
-/// Reads a state with its tags, up to the end of the bytes.
-fn decode_state(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
-    let mut state = decode_state_fields(reader)?;
-    while let Some((tag, bytes)) = reader.next_tag()? {
-        if tag == TAG_HELD && state.held.is_none() {
-            state.held = HeldOffsets::decode(bytes);
-        }
-    }
-    Some(state)
-}
-
-fn decode_state_fields(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
-    Some(PartitionState {
-        partition: TopicPartition::new(text(reader)?, reader.i32()?),
-        position: reader.i64()?,
-        epoch: reader.u64()?,
-        // A fingerprint that was made in an unknown way cannot be compared, so the landmark is left out.
-        landmarks: reader
-            .list(|reader| {
-                let kind = reader.u8()?;
-                decode_landmark(reader, kind)
-            })?
-            .into_iter()
-            .flatten()
-            .collect(),
-        committed: reader.list(EntryReader::i64)?,
-        left: reader.list(EntryReader::u64)?,
-        held: None,
-    })
-}
-
-/// The inner `None`: the fingerprint was made in an unknown way.
-fn decode_landmark(reader: &mut EntryReader<'_>, kind: u8) -> Option<Option<Landmark>> {
-    let landmark = Landmark { offset: reader.i64()?, fingerprint: reader.u32()? };
-    Some(Some(landmark).filter(|_| kind == FINGERPRINT_CONTENT))
-}
-
-fn decode_change(reader: &mut EntryReader<'_>) -> Option<PositionChange> {
-    let (index, position) = (reader.u32()?, reader.i64()?);
-    let last = match reader.u8()? {
-        0 => None,
-        kind => decode_landmark(reader, kind)?,
-    };
-    Some(PositionChange { index, position, last })
-}
-
-fn decode_range(reader: &mut EntryReader<'_>) -> Option<Range> {
-    Some(Range {
-        sequence: reader.u64()?,
-        parts: match reader.u8()? {
-            1 => vec![range_part(ONLY_FILE, reader)?],
-            SEVERAL => reader.list(|reader| {
-                let number = reader.u32()?;
-                range_part(number, reader)
-            })?,
-            _ => return None,
-        },
-        changes: reader.list(decode_change)?,
-    })
-}
-
-pub(super) fn range_part(number: FileNumber, reader: &mut EntryReader<'_>) -> Option<RangePart> {
-    Some(RangePart {
-        number,
-        file: file_id(reader)?,
-        from: reader.u64()?,
-        before: reader.u32()?,
-        to: reader.u64()?,
-        crc: reader.u32()?,
-    })
-}
-
-fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
-    let is_snapshot = reader.u8()? & FLAG_SNAPSHOT != 0;
-    let (sequence, announced) = (reader.u64()?, reader.u64()?);
-    let (synced_to, since) = (reader.u64()?, reader.u64()?);
-    let (files, finished, held, closing) = match reader.u8()? {
-        1 => {
-            let only = MarkedFile { number: ONLY_FILE, name: None, place: decode_place(reader)? };
-            (vec![only], Vec::new(), Vec::new(), Vec::new())
-        }
-        SEVERAL => {
-            let (files, finished) = (reader.list(decode_file)?, reader.list(EntryReader::u32)?);
-            (files, finished, reader.list(EntryReader::u64)?, reader.list(decode_closing)?)
-        }
-        _ => return None,
-    };
-    Some(Mark {
-        sequence,
-        held,
-        files,
-        closing,
-        finished,
-        commits: reader.list(commit)?,
-        repeat: MarkRepeat {
-            is_snapshot,
-            announced,
-            synced_to,
-            since,
-            positions: reader.list(decode_change)?,
-            partitions: reader.list(|reader| {
-                let (index, void) = (reader.u32()?, reader.u64()?);
-                let length = reader.u32()? as usize;
-                let state = decode_state(&mut EntryReader(reader.bytes(length)?))?;
-                Some(RepeatedPartition { index, void, state })
-            })?,
-        },
-    })
-}
-
-fn decode_path(reader: &mut EntryReader<'_>) -> Option<PathBuf> {
-    let length = reader.u32()? as usize;
-    Some(PathBuf::from(OsStr::from_bytes(reader.bytes(length)?)))
-}
-
-fn decode_closing(reader: &mut EntryReader<'_>) -> Option<ClosingFile> {
-    Some(ClosingFile { number: reader.u32()?, to: decode_path(reader)? })
-}
-
-fn decode_file(reader: &mut EntryReader<'_>) -> Option<MarkedFile> {
-    let (number, place) = (reader.u32()?, decode_place(reader)?);
-    let kind = reader.u8()?;
-    let name = match kind {
-        0 => None,
-        1 | 2 => {
-            let path = decode_path(reader)?;
-            let until = if kind == 2 { Some(reader.i64()?) } else { None };
-            Some(NamedFile { path, until })
-        }
-        _ => return None,
-    };
-    Some(MarkedFile { number, name, place })
-}
-
-fn decode_place(reader: &mut EntryReader<'_>) -> Option<FilePlace> {
-    Some(FilePlace {
-        file: file_id(reader)?,
-        end: reader.u64()?,
-        before: reader.u32()?,
-        head: Some(FileHead { length: reader.u32()?, crc: reader.u32()? })
-            .filter(|head| head.length != NO_HEAD),
-    })
-}
-
-pub(super) fn commit(reader: &mut EntryReader<'_>) -> Option<MarkedCommit> {
-    let index = reader.u32()?;
-    let known = reader.u8()? != 0;
-    let acknowledged = Some(reader.i64()?).filter(|_| known);
-    let value = Some(reader.i64()?).filter(|value| *value >= 0);
-    Some(MarkedCommit { index, acknowledged, value })
-}
-
-pub(super) fn file_id(reader: &mut EntryReader<'_>) -> Option<FileId> {
-    Some(FileId { device: reader.u64()?, inode: reader.u64()? })
-}
-
-/// A text with its length in front.
-pub(super) fn text<'a>(reader: &mut EntryReader<'a>) -> Option<&'a str> {
-    let length = reader.u32()? as usize;
-    std::str::from_utf8(reader.bytes(length)?).ok()
 }

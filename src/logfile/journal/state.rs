@@ -1,19 +1,20 @@
 //! The state that a journal's entries add up to. Pure. The same code is used while a journal is
 //! read at the start and while it is written, so that both agree.
 
+mod files;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
 
 use super::{
-    ClosingFile, FileNumber, FilePlace, HeldOffsets, JournalEntry, Landmark, Mark, MarkRepeat, MarkedFile,
-    MemberIdentity, NamedFile, ONLY_FILE, PartitionState, PositionChange, Range, RepeatedPartition, Session,
+    ClosingFile, FileNumber, HeldOffsets, JournalEntry, Landmark, Mark, MarkRepeat, MarkedFile,
+    MemberIdentity, PartitionState, PositionChange, Range, RepeatedPartition, Session,
 };
 use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
+pub(in crate::logfile) use files::JournalledFile;
 
 /// How many landmarks, committed offsets and left epochs are kept of each partition.
 const KEPT_MAX: usize = 8;
@@ -53,65 +54,6 @@ impl Deref for JournalledPartition {
 
     fn deref(&self) -> &PartitionState {
         &self.state
-    }
-}
-
-/// What is known of one file, and which marks changed that.
-#[derive(Debug, Clone)]
-pub(in crate::logfile) struct JournalledFile {
-    /// Which file it is, if this journal has several files.
-    pub(in crate::logfile) name: Option<NamedFile>,
-    pub(in crate::logfile) place: FilePlace,
-    /// Where the next part of a range must begin.
-    pub(in crate::logfile) next: (FileId, u64),
-    /// The byte of the half at which the first mark stands that says that the file is not empty. `None` if
-    /// the snapshot says so, or if no mark does.
-    filled: Option<u64>,
-    /// The byte at which the last mark stands that changed the place, and the one that began the file; 0 if
-    /// the snapshot did.
-    moved: u64,
-    begun: u64,
-    /// Where the file is about to be moved, and the byte at which the mark stands that says so.
-    closing: Option<(PathBuf, u64)>,
-}
-
-impl JournalledFile {
-    fn new(at: u64, MarkedFile { name, place, .. }: MarkedFile) -> Self {
-        Self { name, place, next: (place.file, place.end), filled: None, moved: at, begun: at, closing: None }
-    }
-
-    /// Where the file is about to be moved, if it is.
-    pub(in crate::logfile) fn closing_to(&self) -> Option<&Path> {
-        self.closing.as_ref().map(|(to, _)| to.as_path())
-    }
-
-    /// The file's path, if this journal has several files.
-    pub(in crate::logfile) fn path(&self) -> Option<&Path> {
-        self.name.as_ref().map(|name| name.path.as_path())
-    }
-
-    /// Whether the last mark that is durable may say that the file is empty. `synced_to` is the byte up to
-    /// which the half is durable.
-    pub(in crate::logfile) fn may_begin_empty(&self, synced_to: u64) -> bool {
-        self.place.end == 0 || self.filled.is_some_and(|at| synced_to <= at)
-    }
-
-    /// Whether the mark that began the file may not be durable yet.
-    pub(in crate::logfile) fn may_be_unknown(&self, synced_to: u64) -> bool {
-        #[cfg(test)]
-        if crate::logfile::file_set::BEGUN_WITHOUT_SYNC.get() {
-            return false;
-        }
-        self.begun > 0 && synced_to <= self.begun
-    }
-
-    fn move_to(&mut self, place: FilePlace, at: u64) {
-        if place.end == 0 {
-            self.filled = None;
-        } else if self.place.end == 0 {
-            self.filled = Some(at);
-        }
-        (self.place, self.moved) = (place, at);
     }
 }
 
@@ -240,73 +182,6 @@ impl JournalState {
         settled
     }
 
-    fn apply_files(&mut self, files: Vec<MarkedFile>, at: u64) {
-        let ends = ends_of(self.recent.iter());
-        for file in files {
-            let (number, place) = (file.number, file.place);
-            match self.files.get_mut(&number) {
-                Some(known) if file.name.is_none() || file.name == known.name => known.move_to(place, at),
-                _ => {
-                    self.files.insert(number, JournalledFile::new(at, file));
-                }
-            }
-            // Of ranges that are not settled yet, the last one has the file's end.
-            if let Some(known) = self.files.get_mut(&number) {
-                known.next = ends.get(&number).copied().unwrap_or((place.file, place.end));
-            }
-        }
-    }
-
-    /// Adds to `named` the other files that a mark must name to make up for damage from this byte of the
-    /// half on. The file of a journal that has only one is always named.
-    pub(in crate::logfile) fn repeat_files(&self, named: &mut Vec<MarkedFile>, since: u64) {
-        for file in named.iter_mut() {
-            if let Some(known) = self.files.get(&file.number).filter(|known| known.begun >= since) {
-                file.name.clone_from(&known.name);
-            }
-        }
-        let numbers: BTreeSet<FileNumber> = named.iter().map(|file| file.number).collect();
-        for (number, known) in &self.files {
-            let is_due = known.moved >= since || known.name.is_none();
-            if is_due && !numbers.contains(number) {
-                let name = known.name.clone().filter(|_| known.begun >= since);
-                named.push(MarkedFile { number: *number, name, place: known.place });
-            }
-        }
-    }
-
-    /// The ranges that were read and are not settled do not count.
-    pub(in crate::logfile) fn forget_ranges(&mut self) {
-        self.recent.clear();
-        for known in self.files.values_mut() {
-            known.next = (known.place.file, known.place.end);
-        }
-    }
-
-    /// Whether this is the journal of a set of files.
-    pub(in crate::logfile) fn has_several_files(&self) -> bool {
-        self.files.values().any(|known| known.name.is_some())
-    }
-
-    /// The files with ranges that have not settled.
-    pub(in crate::logfile) fn unsettled_files(&self) -> BTreeSet<FileNumber> {
-        self.recent.iter().flat_map(|range| &range.parts).map(|part| part.number).collect()
-    }
-
-    /// The files that were about to be moved since this byte of the half.
-    pub(in crate::logfile) fn closing_since(&self, since: u64) -> Vec<ClosingFile> {
-        let recent = self.files.iter().filter_map(|(number, known)| {
-            let (to, at) = known.closing.as_ref()?;
-            (*at >= since).then(|| ClosingFile { number: *number, to: to.clone() })
-        });
-        recent.collect()
-    }
-
-    /// The files that were finished since this byte of the half.
-    pub(in crate::logfile) fn finished_since(&self, since: u64) -> impl Iterator<Item = FileNumber> {
-        self.finished.iter().filter(move |(_, at)| *at >= since).map(|(number, _)| *number)
-    }
-
     /// Forgets every partition: reading begins again at the group's offsets.
     pub(in crate::logfile) fn forget_partitions(&mut self) {
         self.partitions.clear();
@@ -421,12 +296,6 @@ impl JournalState {
         for known in self.partitions.values_mut().filter(|known| known.held.is_none()) {
             known.state.held = Some(HeldOffsets::begin_unknown(known.position));
         }
-    }
-
-    /// A number that no file has, nor has had since the snapshot.
-    pub(in crate::logfile) fn free_file(&self) -> FileNumber {
-        let finished = self.finished.iter().map(|(number, _)| *number).max().unwrap_or(ONLY_FILE);
-        self.files.last_key_value().map_or(finished, |(last, _)| finished.max(*last)) + 1
     }
 
     /// A number that no partition has.

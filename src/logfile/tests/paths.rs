@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use super::super::inspect;
 use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
-use crate::logfile::disk::{FileAccess, RealDisk, read_all};
+use crate::logfile::disk::{FileAccess, FileKind, RealDisk, read_all};
 use crate::logfile::rotation::now;
 
 fn refusal(path: &Path, options: &LogFileOptions) -> String {

@@ -20,7 +20,7 @@ fn below<'a>(root: &'a Path, directory: &'a Path) -> impl Iterator<Item = &'a Pa
 ///
 /// # Errors
 /// The disk refuses, or there is something else at one of the paths.
-pub(in crate::logfile) fn make_directories(disk: &dyn Disk, root: &Path, directory: &Path) -> io::Result<()> {
+pub(super) fn make_directories(disk: &dyn Disk, root: &Path, directory: &Path) -> io::Result<()> {
     make(disk, root, directory)?;
     below(root, directory).try_for_each(|directory| disk.sync_names(directory_of(directory)))
 }
@@ -38,7 +38,7 @@ fn make(disk: &dyn Disk, root: &Path, directory: &Path) -> io::Result<()> {
 
 /// The directories that files of a set are in. The names of many are made durable together.
 #[derive(Debug, Default)]
-pub(super) struct Directories {
+pub(in crate::logfile) struct Directories {
     root: PathBuf,
     /// Directories with names that may not be durable.
     unsynced: BTreeSet<PathBuf>,
@@ -50,7 +50,7 @@ pub(super) struct Directories {
 
 impl Directories {
     /// All are below `root`, which must exist.
-    pub(super) fn new(root: &Path) -> Self {
+    pub(in crate::logfile) fn new(root: &Path) -> Self {
         Self { root: root.to_owned(), ..Self::default() }
     }
 
@@ -58,13 +58,13 @@ impl Directories {
     ///
     /// # Errors
     /// As of [`make_directories`].
-    pub(super) fn make(&self, disk: &dyn Disk, directory: &Path) -> io::Result<()> {
+    pub(in crate::logfile) fn make(&self, disk: &dyn Disk, directory: &Path) -> io::Result<()> {
         make(disk, &self.root, directory)
     }
 
-    /// The directory has a file whose name may not be durable, and the directory's own name may not be durable
-    /// either: another run may have made both.
-    pub(super) fn record_new_name(&mut self, directory: &Path) {
+    /// The directory has a file whose name may not be durable, and its own name may not be durable either:
+    /// another run may have made both.
+    pub(in crate::logfile) fn record_new_name(&mut self, directory: &Path) {
         self.unsynced.insert(directory.to_owned());
         for at in below(&self.root, directory) {
             if !self.durable.contains(at) {
@@ -78,7 +78,7 @@ impl Directories {
     ///
     /// # Errors
     /// The disk refuses. Then the names are still to be synced.
-    pub(super) fn sync(&mut self, disk: &dyn Disk) -> io::Result<()> {
+    pub(in crate::logfile) fn sync(&mut self, disk: &dyn Disk) -> io::Result<()> {
         while let Some(directory) = self.unsynced.first() {
             disk.sync_names(directory)?;
             self.unsynced.pop_first();
@@ -91,7 +91,7 @@ impl Directories {
     }
 
     /// Names need not be durable.
-    pub(super) fn forget(&mut self) {
+    pub(in crate::logfile) fn forget(&mut self) {
         self.unsynced.clear();
         self.pending.clear();
     }

@@ -1,0 +1,86 @@
+//! Runs that are stopped after each of their operations.
+
+use super::{Mistake, SCRIPT, World};
+use crate::logfile::mistakes;
+
+/// Sets or ends a mistake of pandad's own code.
+fn make(mistake: Mistake) {
+    mistakes::ONE_PART_IS_ENOUGH.set(mistake == Mistake::OnePartIsEnough);
+    mistakes::PARTS_STAY.set(mistake == Mistake::PartsStay);
+    mistakes::CLOSED_WITHOUT_SYNC.set(mistake == Mistake::ClosedWithoutSync);
+    mistakes::MOVED_WITHOUT_SYNC.set(mistake == Mistake::MovedWithoutSync);
+    mistakes::BEGUN_WITHOUT_SYNC.set(mistake == Mistake::BegunWithoutSync);
+}
+
+/// Stops the scripted run after each operation, in several ways, then lets a second run finish, or stops
+/// that run, too. Returns how many states were examined, and the bad ones.
+fn every_crash_point(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
+    make(mistake);
+    let mut whole = World::new(mistake);
+    whole.run(SCRIPT).expect("nothing stops it");
+    assert_eq!(whole.faults(), Vec::<String>::new(), "without a crash");
+    let (mut states, mut bad) = (0, Vec::new());
+    for at in 0..whole.disk.operations() - World::new(mistake).disk.operations() {
+        let mut stopped = World::new(mistake);
+        stopped.disk.stop_after(at);
+        assert!(stopped.run(SCRIPT).is_none(), "not stopped after {at}");
+        for way in 0..ways {
+            states += 1;
+            if let Some(fault) = finish(&mut stopped.copy(), at, way) {
+                bad.push(format!("stopped after {at}, way {way}: {fault}"));
+            }
+        }
+    }
+    make(Mistake::Nothing);
+    (states, bad)
+}
+
+/// Odd ways are stopped once more.
+fn finish(world: &mut World, at: u64, way: u64) -> Option<String> {
+    let mut dice = fastrand::Rng::with_seed(at * 1_000_003 + way);
+    world.end(way, &mut dice);
+    if way % 2 == 1 {
+        world.disk.stop_after(dice.u64(0..60));
+        let script = &SCRIPT[dice.usize(0..SCRIPT.len())..];
+        if world.run(script).is_none() {
+            let second = dice.u64(0..4);
+            world.end(second, &mut dice);
+        }
+        world.disk.stop_after(u64::MAX);
+    }
+    if world.run(&[]).is_none() {
+        return Some("the last run did not end".to_owned());
+    }
+    let faults = world.faults();
+    (!faults.is_empty()).then(|| faults.join("; "))
+}
+
+#[test]
+fn after_any_crash_each_record_is_in_its_file_once() {
+    let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 200 } else { 10 };
+    let (states, bad) = every_crash_point(Mistake::Nothing, ways);
+    println!("{states} states of several files after a crash, {} bad", bad.len());
+    assert!(states > 4000, "{states} are not every crash point");
+    assert!(bad.is_empty(), "{} of {states}:\n{}", bad.len(), bad[..bad.len().min(8)].join("\n"));
+}
+
+#[test]
+fn deliberate_mistakes_with_several_files_are_detected() {
+    use Mistake::{
+        BegunWithoutSync, ClosedWithoutSync, CommitBeforeSync, MovedWithoutSync, NamesNotSynced,
+        OnePartIsEnough, PartsStay,
+    };
+    for mistake in [
+        CommitBeforeSync,
+        NamesNotSynced,
+        OnePartIsEnough,
+        ClosedWithoutSync,
+        BegunWithoutSync,
+        MovedWithoutSync,
+        PartsStay,
+    ] {
+        let (states, bad) = every_crash_point(mistake, 4);
+        println!("{mistake:?}: {} of {states} states are bad", bad.len());
+        assert!(bad.len() > 1, "{mistake:?}: only {} of {states} are bad", bad.len());
+    }
+}
