@@ -310,6 +310,43 @@ fn a_set_that_is_being_written_is_seen_at_one_moment() {
     });
 }
 
+/// `pandad journal` of a set.
+#[test]
+fn the_journal_of_a_set_is_shown_and_made_to_forget_and_not_copied() {
+    let mut set = Set::new("{key}/{%Y}.log");
+    let base = LogPath::Set(set.path.clone()).base();
+    let elsewhere = set.dir.0.join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let refused = crate::logfile::backup::copy(&base, &elsewhere).unwrap_err();
+    assert!(refused.contains("this is the journal of several files"), "{refused}");
+    set.write("a/2026.log", 1);
+    set.write("b/2026.log", 2);
+    set.settle();
+    set.write("b/2026.log", 2);
+    let shown = inspect::lines(&base).unwrap();
+    let end: Vec<String> = shown[shown.len() - 4..].iter().map(|line| set.short(line)).collect();
+    let expected = [
+        "t/0 is at 3, settled up to 2",
+        "logs/a/2026.log is settled up to 7 bytes",
+        "logs/b/2026.log is settled up to 7 bytes",
+        "1 unsettled write",
+    ];
+    assert_eq!(end, expected, "{shown:#?}");
+    let refused = crate::logfile::backup::copy(&base, &elsewhere).unwrap_err();
+    assert!(
+        refused
+            .contains(&format!("copy the whole directory {}", set.file("").display()).trim_end_matches('/'))
+    );
+    assert!(elsewhere.read_dir().unwrap().next().is_none());
+    // The files and their numbers stay known.
+    let Set { dir, path, writers, settler, ledger, .. } = set;
+    drop((writers, settler, ledger));
+    assert_eq!(inspect::forget(&base), Ok(1));
+    let log = LogPath::Set(path).settled().unwrap();
+    assert_eq!((log.partitions.len(), log.parts.iter().filter(|part| part.doubt.is_none()).count()), (0, 2));
+    assert_eq!(fs::read_to_string(dir.0.join("logs/a/2026.log")).unwrap(), "line 0\n");
+}
+
 /// The journal of another host names the paths that files have there.
 #[test]
 fn the_files_of_another_host_are_found_where_they_are_now() {
