@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use super::choices::{
     CameBackCheck, ClientChoice, FileFormat, Membership, OffsetLocation, TombstonePolicy, TopicSelection,
 };
+use super::key::Key;
 use super::keys::{self, RedisKeys};
 use super::reader::ConfigReader;
 use crate::log_names;
-use crate::path_template;
+use crate::path_template::{self, FUTURE, PathTemplate};
 
 /// Notes every fault and warning of this kind. A value that has a fault already is not checked further.
 pub fn run(r: &mut ConfigReader) {
@@ -21,6 +22,7 @@ pub fn run(r: &mut ConfigReader) {
         log_is_apart(r);
         log_names_fit(r);
         rotated_files_fit(r);
+        placeholders_are_used(r);
     }
     if r.has(keys::REDIS) {
         let (clear, server) = (r.has(keys::CLEAR), r.has(keys::SERVER));
@@ -140,8 +142,11 @@ fn server_is_named(r: &mut ConfigReader, k: &RedisKeys, is_needed: bool) {
 /// would spoil the file.
 fn log_is_apart(r: &mut ConfigReader) {
     let (Some(path), Some(topics)) = (r.value(&keys::FILE_PATH), r.value(&keys::TOPICS)) else { return };
+    let complete = r.value(&keys::COMPLETE_DIR).filter(|directory| !directory.as_os_str().is_empty());
+    let moved = complete.map(|directory| path.in_directory(&directory));
     let taken = |other: &PathBuf| {
-        path.clash(other, topics.names()).map(|what| match what {
+        let clash = |path: &PathTemplate| path.clash(other, topics.names());
+        clash(&path).or_else(|| moved.as_ref().and_then(clash)).map(|what| match what {
             path_template::LOG_FILE => {
                 "this is the file that the records go to: write another path".to_owned()
             }
@@ -201,5 +206,66 @@ fn rotated_files_fit(r: &mut ConfigReader) {
         && keep < size
     {
         r.fault(&keys::KEEP_BYTES, "a size of at least log_file['rotate_size'] is expected; '' is off");
+    }
+}
+
+/// Keys that a path with placeholders has no use for, and those that have no use without some of these.
+fn placeholders_are_used(r: &mut ConfigReader) {
+    let (Some(path), Some(topics)) = (r.value(&keys::FILE_PATH), r.value(&keys::TOPICS)) else { return };
+    if path.known_paths(topics.names()).is_none() {
+        not_rotated(r);
+    } else {
+        let why = "this has no effect: it is known which files there are";
+        unused(r, &keys::FILE_OPEN, why);
+        unused(r, &keys::NEW_FILES, why);
+    }
+    if path.names_time() {
+        return complete_files_are_apart(r, &path);
+    }
+    let why = "this has no effect: the path names no time, as {%Y-%m-%d}";
+    unused(r, &keys::PATH_TIME, why);
+    unused(r, &keys::PATH_ZONE, why);
+    unused(r, &keys::FILE_FUTURE, why);
+    unused(r, &keys::FILE_GRACE, why);
+    if r.is_changed(&keys::COMPLETE_DIR) {
+        let why = "a time in the path is expected, as {%Y-%m-%d}: otherwise no file is ever complete";
+        r.fault(&keys::COMPLETE_DIR, why);
+    }
+}
+
+/// If records decide which files there are, none of these is rotated.
+fn not_rotated(r: &mut ConfigReader) {
+    refuse_rotation(r, &keys::ROTATE_SIZE);
+    refuse_rotation(r, &keys::ROTATE_EVERY);
+    refuse_rotation(r, &keys::ROTATE_KEEP);
+    refuse_rotation(r, &keys::ROTATE_GZIP);
+    refuse_rotation(r, &keys::KEEP_BYTES);
+    refuse_rotation(r, &keys::KEEP_DAYS);
+}
+
+fn refuse_rotation<T>(r: &mut ConfigReader, key: &Key<T>) {
+    if !r.is_changed(key) {
+        return;
+    }
+    r.fault(
+        key,
+        "the files of a path with {partition}, {key} or a time, or with {topic} and a pattern of topics, are \
+         not rotated: leave this key out, let a time in the path, as {%Y-%m-%d}, begin new files, and compress \
+         and delete the complete ones by other means",
+    );
+}
+
+fn unused<T>(r: &mut ConfigReader, key: &Key<T>, why: &str) {
+    if r.is_changed(key) {
+        r.warn(key, why);
+    }
+}
+
+/// Complete files must not get the names of those that are written.
+fn complete_files_are_apart(r: &mut ConfigReader, path: &PathTemplate) {
+    let Some(complete) = r.value(&keys::COMPLETE_DIR) else { return };
+    let fixed = path.fixed_directory();
+    if complete == fixed || complete == fixed.join(FUTURE) {
+        r.fault(&keys::COMPLETE_DIR, "log files are written in this directory: write another one");
     }
 }

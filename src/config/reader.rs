@@ -100,6 +100,12 @@ impl ConfigReader {
         self.read(key, text).ok()
     }
 
+    /// Whether the file gives the key another value than its default, as far as the text says so.
+    pub fn is_changed<T>(&self, key: &Key<T>) -> bool {
+        let given = self.taken.get(&(key.section, key.name));
+        given.is_some_and(|given| key.default != Some(given.text.trim()))
+    }
+
     /// Notes a fault of a key: at the key's line if the key is in the file, otherwise at its section's.
     pub fn fault<T>(&mut self, key: &Key<T>, expected: impl Into<String>) {
         let mut expected = expected.into();

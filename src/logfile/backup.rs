@@ -103,6 +103,7 @@ fn attempt_copy(
 ) -> Result<Vec<String>, CopyFailure> {
     let mut rotated = rotated_files(&**disk, log_file);
     let (identity, mut state) = settled_state(disk, log_file)?;
+    refuse_several(log_file, &state)?;
     let place = state.files.get(&ONLY_FILE).map(|known| known.place).ok_or_else(|| {
         CopyFailure::Changed(format!("{}: its journal does not know the file yet", log_file.display()))
     })?;
@@ -151,6 +152,22 @@ fn attempt_copy(
         journal_copy.display()
     ));
     Ok(lines)
+}
+
+/// Of several files only some would be copied, and a copy with such a journal would cut the others.
+fn refuse_several(base: &Path, state: &JournalState) -> Result<(), CopyFailure> {
+    let is_named = state.files.values().any(|known| known.path().is_some());
+    // Only the journal of a path with placeholders has a name with braces. It may know no file any more.
+    let is_template = || base.to_string_lossy().contains('{') && !state.files.contains_key(&ONLY_FILE);
+    if !is_named && !is_template() {
+        return Ok(());
+    }
+    Err(CopyFailure::Refused(format!(
+        "{}: this is the journal of several files, which are not copied while they may be written: stop pandad, \
+         copy the whole directory {}, as with cp -a, and put it back under the same path",
+        base.display(),
+        directory_of(base).display()
+    )))
 }
 
 fn unnamed(path: &Path) -> CopyFailure {

@@ -42,6 +42,12 @@ pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
         }
         lines.push(line);
     }
+    for known in state.files.values() {
+        let Some(path) = known.path() else { continue };
+        let closing = known.closing_to().map(|to| format!(", is about to be moved to {}", to.display()));
+        let bytes = counted(known.place.end, "byte");
+        lines.push(format!("{} is settled up to {bytes}{}", path.display(), closing.unwrap_or_default()));
+    }
     lines.push(counted(unsettled.len(), "unsettled write"));
     Ok(lines)
 }
@@ -193,6 +199,9 @@ fn mark_line(mark: &Mark) -> String {
     let mut line = format!("mark {}: {}", mark.sequence, joined(files));
     if !mark.held.is_empty() {
         line.push_str(&format!(", but not ranges {:?}", mark.held));
+    }
+    for closing in &mark.closing {
+        line.push_str(&format!(", file {} is about to be moved to {}", closing.number, closing.to.display()));
     }
     if !mark.finished.is_empty() {
         line.push_str(&format!(", files {:?} are finished", mark.finished));

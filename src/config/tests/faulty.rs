@@ -179,6 +179,37 @@ const MEANING: &[Faulty] = &[
         "log_file['rotate_size']='1M'\nlog_file['keep_bytes']='512K'\nlog_file['keep_days']=0",
         &[(4, "at least log_file['rotate_size']"), (5, "'' is off")],
     ),
+    (
+        "log_file['path']='{key}/{%F}.log'\nlog_file['rotate_size']='1M'\nlog_file['rotate_every']=day\n\
+         log_file['rotate_keep']=9\nlog_file['rotate_gzip']=yes\nlog_file['keep_bytes']=1G\n\
+         log_file['keep_days']=3",
+        &[
+            (4, "the files of a path with {partition}, {key} or a time, or with {topic} and a pattern"),
+            (5, "let a time in the path"),
+            (6, "leave this key out"),
+            (7, "are not rotated"),
+            (8, "are not rotated"),
+            (9, "are not rotated"),
+        ],
+    ),
+    (
+        "log_file['path']='{topic}.log'\nkafka['topics']='/a/'\nlog_file['rotate_gzip']=yes",
+        &[(5, "are not rotated")],
+    ),
+    ("log_file['path']='{key}.log'\nlog_file['complete']='/done'", &[(4, "no file is ever complete")]),
+    (
+        "log_file['path']='/log/{%F}.log'\nlog_file['complete']='/log'",
+        &[(4, "log files are written in this directory")],
+    ),
+    (
+        "log_file['path']='/log/{%F}.log'\nlog_file['complete']='/log/future'",
+        &[(4, "log files are written in this directory")],
+    ),
+    (
+        "log_file['path']='/log/{%F}.log'\nlog_file['complete']='/done'\n[daemon_section]\n\
+         log='/done/2026-11-30.log'\nmemory=x",
+        &[(6, "the file that the records go to"), (7, "a size")],
+    ),
     ("[panda_server_section]", &[(3, "[redis_env_section] is expected")]),
     ("[panda_server_section]\n[redis_env_section]", &[(4, "a host is expected"), (4, "a host is expected")]),
     (

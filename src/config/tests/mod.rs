@@ -208,6 +208,21 @@ fn a_path_with_placeholders_and_its_keys() {
     assert_eq!(load(pattern).kafka_to_file.unwrap().paths(), [""; 0].map(PathBuf::from));
 }
 
+/// What a path has no use for is a warning, and the defaults, as they are in the shipped file, say nothing.
+#[test]
+fn keys_that_a_path_has_no_use_for() {
+    let warned = |more: &str| {
+        let text = format!("[log_section]\nbroker_list=a\n{more}\nlog_file[rotate_keep]=7\n");
+        let line = |warning: &String| warning.split(':').nth(1).unwrap().parse::<usize>().unwrap();
+        load(&text).warnings.iter().map(line).collect::<Vec<_>>()
+    };
+    let all = "log_file[time]=append\nlog_file[zone]='+01:00'\nlog_file[future]=1h\nlog_file[grace]=1m\n\
+               log_file[open]=8\nlog_file[new_files]=1";
+    assert_eq!(warned(all), [3, 4, 5, 6, 7, 8]);
+    assert_eq!(warned(&format!("log_file[path]='{{key}}.log'\n{all}")), [4, 5, 6, 7]);
+    assert_eq!(warned(&format!("log_file[path]='{{%F}}.log'\n{all}")), [0; 0]);
+}
+
 #[test]
 fn files_that_are_none() {
     let dir = std::env::temp_dir().join(format!("pandad-config-{}", std::process::id()));

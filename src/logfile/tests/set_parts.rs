@@ -1,6 +1,7 @@
 //! The files of a path with placeholders, as who reads them again finds them.
 
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use super::*;
@@ -244,21 +245,28 @@ fn files_that_change_are_looked_at_again() {
     }
 }
 
+/// Says so when it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// While a set is written, its files begin, are finished, moved and compressed. Whenever it is looked at, the
 /// lines are those of the records up to the position, each once.
 #[test]
 fn a_set_that_is_being_written_is_seen_at_one_moment() {
-    use std::sync::atomic::AtomicBool;
     let mut set = Set::new("{key}/{%Y}.log");
     set.write("0/2000.log", 0);
     set.settle();
-    let (path, position) = (LogPath::Set(set.path.clone()), std::sync::atomic::AtomicI64::new(0));
+    let (path, position) = (LogPath::Set(set.path.clone()), AtomicI64::new(0));
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let writing = scope.spawn(|| {
             let (mut set, mut round) = (set, 0);
-            // Bounded, for a test that fails.
-            while !is_over.load(Relaxed) && round < 1000 {
+            while !is_over.load(Relaxed) {
                 round += 1;
                 for key in 0..5 {
                     set.write(&format!("{key}/{}.log", 2000 + round), round);
@@ -277,6 +285,8 @@ fn a_set_that_is_being_written_is_seen_at_one_moment() {
             }
             set
         });
+        // Also if the test fails.
+        let over = Over(&is_over);
         let started = std::time::Instant::now();
         let mut looks = 0;
         while started.elapsed() < Duration::from_secs(3) {
@@ -293,11 +303,48 @@ fn a_set_that_is_being_written_is_seen_at_one_moment() {
             position.store(log.partitions[0].position, Relaxed);
             looks += 1;
         }
-        is_over.store(true, Relaxed);
+        drop(over);
         drop(writing.join().unwrap());
         println!("{looks} looks, up to {}", position.load(Relaxed));
         assert!(looks > 3 && position.load(Relaxed) > 50);
     });
+}
+
+/// `pandad journal` of a set.
+#[test]
+fn the_journal_of_a_set_is_shown_and_made_to_forget_and_not_copied() {
+    let mut set = Set::new("{key}/{%Y}.log");
+    let base = LogPath::Set(set.path.clone()).base();
+    let elsewhere = set.dir.0.join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let refused = crate::logfile::backup::copy(&base, &elsewhere).unwrap_err();
+    assert!(refused.contains("this is the journal of several files"), "{refused}");
+    set.write("a/2026.log", 1);
+    set.write("b/2026.log", 2);
+    set.settle();
+    set.write("b/2026.log", 2);
+    let shown = inspect::lines(&base).unwrap();
+    let end: Vec<String> = shown[shown.len() - 4..].iter().map(|line| set.short(line)).collect();
+    let expected = [
+        "t/0 is at 3, settled up to 2",
+        "logs/a/2026.log is settled up to 7 bytes",
+        "logs/b/2026.log is settled up to 7 bytes",
+        "1 unsettled write",
+    ];
+    assert_eq!(end, expected, "{shown:#?}");
+    let refused = crate::logfile::backup::copy(&base, &elsewhere).unwrap_err();
+    assert!(
+        refused
+            .contains(&format!("copy the whole directory {}", set.file("").display()).trim_end_matches('/'))
+    );
+    assert!(elsewhere.read_dir().unwrap().next().is_none());
+    // The files and their numbers stay known.
+    let Set { dir, path, writers, settler, ledger, .. } = set;
+    drop((writers, settler, ledger));
+    assert_eq!(inspect::forget(&base), Ok(1));
+    let log = LogPath::Set(path).settled().unwrap();
+    assert_eq!((log.partitions.len(), log.parts.iter().filter(|part| part.doubt.is_none()).count()), (0, 2));
+    assert_eq!(fs::read_to_string(dir.0.join("logs/a/2026.log")).unwrap(), "line 0\n");
 }
 
 /// The journal of another host names the paths that files have there.
