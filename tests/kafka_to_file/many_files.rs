@@ -118,12 +118,15 @@ fn killed(kafka: &Kafka, by: ClientKind, kills: u32) {
     for kill in 0..kills {
         daemon.start();
         wait_grown(&mut daemon, &root);
-        let until = Instant::now() + millis(dice.u64(0..1500));
+        // Every other kill comes while the daemon catches up: then it writes all the time, and mostly it is
+        // in the middle of a range.
+        let is_catching_up = kill % 2 == 1;
+        let until = Instant::now() + millis(dice.u64(0..if is_catching_up { 60 } else { 1500 }));
         while Instant::now() < until {
             most.look(&daemon);
-            std::thread::sleep(millis(5));
+            std::thread::sleep(millis(2));
         }
-        if kill % 2 == 0 {
+        if !is_catching_up {
             wait_grown(&mut daemon, &root);
         }
         daemon.kill9();
