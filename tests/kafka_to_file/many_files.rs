@@ -7,7 +7,8 @@ use crate::support::content::ClientKind;
 use crate::support::daemon::Daemon;
 use crate::support::disk::{Disk, FileSystem};
 use crate::support::file_set::{
-    BY_MINUTE, FIRST, Most, STEP, assert_whole, bytes_below, files_below, minute_of, places, written,
+    BY_MINUTE, FIRST, Most, STEP, assert_each_in_its_place, assert_whole, bytes_below, files_below,
+    minute_of, written,
 };
 use crate::support::inv::Inv;
 use crate::support::pandads::partitions_of;
@@ -19,7 +20,7 @@ use crate::support::{all, directory, seed, unique, wait};
 use rustix::process::Signal;
 use serde_json::{Map, Value};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 const PARTITIONS: usize = 4;
@@ -75,12 +76,14 @@ impl Stream {
 
     /// As [`Self::end`], of the only daemon; then nothing is missing, and each record is in its file.
     #[track_caller]
-    fn finish(&mut self, daemon: &mut Daemon, root: &Path) -> Vec<u64> {
+    fn finish(&mut self, daemon: &mut Daemon, root: &Path, by: ClientKind) {
         let each = self.end(&mut [daemon]);
         daemon.stop();
-        let topic = self.topic.clone();
-        assert_whole(&files_below(root), &each, |place| minute_of(root, &topic, place));
-        each
+        assert_whole(&files_below(root), &each, |file, place| {
+            let its = minute_of(root, &self.topic, place);
+            // The crate shows no timestamps, so its files are those of the minutes of writing.
+            if by == ClientKind::Crate { file.parent() == its.parent() } else { file == its }
+        });
     }
 }
 
@@ -100,6 +103,7 @@ fn kill_9_among_many_files() {
     if !all() {
         return killed(&kafka("3.9.1"), ClientKind::Native, 6);
     }
+    killed(&kafka("0.10.2.2"), ClientKind::Crate, 20);
     for version in ["0.10.2.2", "1.1.1", "3.9.1"] {
         killed(&kafka(version), ClientKind::Native, 20);
     }
@@ -117,12 +121,15 @@ fn killed(kafka: &Kafka, by: ClientKind, kills: u32) {
     for kill in 0..kills {
         daemon.start();
         wait_grown(&mut daemon, &root);
-        let until = Instant::now() + millis(dice.u64(0..1500));
+        // Every other kill comes while the daemon catches up: then it writes all the time, and mostly it is
+        // in the middle of a range.
+        let is_catching_up = kill % 2 == 1;
+        let until = Instant::now() + millis(dice.u64(0..if is_catching_up { 60 } else { 1500 }));
         while Instant::now() < until {
             most.look(&daemon);
-            std::thread::sleep(millis(5));
+            std::thread::sleep(millis(2));
         }
-        if kill % 2 == 0 {
+        if !is_catching_up {
             wait_grown(&mut daemon, &root);
         }
         daemon.kill9();
@@ -131,7 +138,7 @@ fn killed(kafka: &Kafka, by: ClientKind, kills: u32) {
     }
     println!("{kills} kills, {between} between a write and its commit");
     daemon.start();
-    stream.finish(&mut daemon, &root);
+    stream.finish(&mut daemon, &root, by);
     most.assert_few(OPEN);
     assert!(between * 2 >= kills, "only {between} of {kills} kills were between a write and its commit");
     tested.passed(format_args!("{kills} kills"));
@@ -173,12 +180,10 @@ fn partitions_move_between_members_with_many_files() {
     let files = roots.each_ref().map(|root| files_below(root));
     let found = together(&each, &files).unwrap();
     println!("{found}, {} and {} files", files[0].len(), files[1].len());
-    assert!(found.whole_within() && found.across == 0, "{found}\n{}", found.examples.join("\n"));
+    let faults: u64 = found.own.iter().map(|own| own.doubled + own.torn).sum();
+    assert_eq!((found.missing, found.across, faults), (0, 0, 0), "{found}\n{}", found.examples.join("\n"));
     for (root, files) in roots.iter().zip(&files) {
-        let is_misplaced = |file: &PathBuf| {
-            places(file).into_iter().any(|place| minute_of(root, &stream.topic, place) != *file)
-        };
-        assert_eq!(files.iter().find(|file| is_misplaced(file)), None);
+        assert_each_in_its_place(files, |file, place| file == minute_of(root, &stream.topic, place));
     }
     tested.passed(format_args!("{rounds} rounds"));
     roots.iter().for_each(|root| std::fs::remove_dir_all(root).unwrap());
@@ -211,7 +216,7 @@ fn full_disk_under_many_files_is_waited_out() {
         daemon.wait_log("written again after", seconds(20));
         println!("{}", daemon.log_lines("written again after").join("\n"));
     }
-    stream.finish(&mut daemon, &disk.outside);
+    stream.finish(&mut daemon, &disk.outside, ClientKind::Native);
     tested.passed(format_args!("{rounds} times"));
 }
 
@@ -249,7 +254,9 @@ fn power_is_lost(kind: FileSystem) {
         daemon.start();
         wait_grown(&mut daemon, &disk.outside);
         std::thread::sleep(millis(dice.u64(0..2500)));
-        sync_some(&disk.outside, &mut dice);
+        if round % 2 == 1 {
+            sync_some(&disk.outside, &mut dice);
+        }
         std::thread::sleep(millis(dice.u64(0..200)));
         daemon.signal(Signal::STOP);
         let before = bytes_below(&disk.outside);
@@ -261,7 +268,7 @@ fn power_is_lost(kind: FileSystem) {
         lost += u32::from(after < before);
     }
     daemon.start();
-    stream.finish(&mut daemon, &disk.outside);
+    stream.finish(&mut daemon, &disk.outside, ClientKind::Native);
     println!("{lost} of {rounds} losses of power lost bytes");
     assert!(lost > 0, "nothing was ever lost");
     tested.passed(format_args!("{rounds} losses of power"));

@@ -18,7 +18,8 @@ pub const STEP: i64 = 2_000;
 /// What a process may have open beside log files.
 pub const OTHER_DESCRIPTORS: usize = 44;
 
-/// The log files below a directory, sorted by name.
+/// The log files below a directory, sorted by name, and each before those with its late lines: a stream whose
+/// times are long past has late lines whenever pandad had caught up with it.
 pub fn files_below(root: &Path) -> Vec<PathBuf> {
     let (mut files, mut directories) = (Vec::new(), vec![root.to_path_buf()]);
     while let Some(directory) = directories.pop() {
@@ -26,13 +27,28 @@ pub fn files_below(root: &Path) -> Vec<PathBuf> {
             let entry = entry.unwrap();
             if entry.file_type().unwrap().is_dir() {
                 directories.push(entry.path());
-            } else if entry.path().extension().is_some_and(|suffix| suffix == "log") {
+            } else if late_number(&entry.path()).is_some() {
                 files.push(entry.path());
             }
         }
     }
-    files.sort();
+    files.sort_by_key(|file| (on_time(file), late_number(file)));
     files
+}
+
+/// 0 for a log file, and the number of a file of late lines; `None` for other files.
+fn late_number(file: &Path) -> Option<u32> {
+    match file.to_str().unwrap().rsplit_once(".log")?.1 {
+        "" => Some(0),
+        ".late" => Some(1),
+        suffix => suffix.strip_prefix(".late.")?.parse().ok(),
+    }
+}
+
+/// The file whose late lines this one has, or the file itself.
+fn on_time(file: &Path) -> PathBuf {
+    let (name, _) = file.to_str().unwrap().rsplit_once(".log").unwrap();
+    PathBuf::from(format!("{name}.log"))
 }
 
 /// The bytes of all log files below a directory.
@@ -57,17 +73,30 @@ pub fn places(path: &Path) -> Vec<Place> {
     lines.map(|line| of(line.unwrap())).collect()
 }
 
-/// Fails unless each record is in one file, whole and in order, and that is the file that `file_of` names.
+/// Fails unless each record is in one file and whole, and `is_its` says that it is the record's file.
 #[track_caller]
-pub fn assert_whole(files: &[PathBuf], each: &[u64], file_of: impl Fn(Place) -> PathBuf) {
+pub fn assert_whole(files: &[PathBuf], each: &[u64], is_its: impl Fn(&Path, Place) -> bool) {
     let report = check::files(each, files).unwrap();
-    assert!(report.whole(), "{report}\n{}", report.examples.join("\n"));
+    let faults = report.missing + report.doubled + report.torn;
+    assert_eq!(faults, 0, "{report}\n{}", report.examples.join("\n"));
+    assert_each_in_its_place(files, is_its);
+    let late = files.iter().filter(|file| **file != on_time(file)).count();
+    println!("{report} in {} files, {late} of these for late lines", files.len());
+}
+
+/// Fails unless each record is in its file, or in one for the file's late lines, and the records of a partition
+/// are in order within each file. Late lines may be before or after those that are not.
+#[track_caller]
+pub fn assert_each_in_its_place(files: &[PathBuf], is_its: impl Fn(&Path, Place) -> bool) {
     for file in files {
+        let mut next = BTreeMap::new();
         for place in places(file) {
-            assert_eq!(*file, file_of(place), "{place:?} is in another file");
+            assert!(is_its(&on_time(file), place), "{place:?} is in {}", file.display());
+            let next = next.entry(place.partition).or_insert(0);
+            assert!(place.index >= *next, "{}: {place:?} is out of order", file.display());
+            *next = place.index + 1;
         }
     }
-    println!("{report} in {} files", files.len());
 }
 
 /// For each partition, the number after that of its last whole record in these files, which are sorted.
