@@ -250,8 +250,8 @@ fn refuse_rotation<T>(r: &mut ConfigReader, key: &Key<T>) {
     r.fault(
         key,
         "the files of a path with {partition}, {key} or a time, or with {topic} and a pattern of topics, are \
-         not rotated: leave this key out, let a time in the path, as {%Y-%m-%d}, begin new files, and compress \
-         and delete the complete ones by other means",
+         not rotated: leave this key out, let a time in the path, as {%Y-%m-%d}, begin new files, and \
+         compress and delete the complete ones by other means",
     );
 }
 

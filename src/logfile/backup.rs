@@ -163,8 +163,8 @@ fn refuse_several(base: &Path, state: &JournalState) -> Result<(), CopyFailure> 
         return Ok(());
     }
     Err(CopyFailure::Refused(format!(
-        "{}: this is the journal of several files, which are not copied while they may be written: stop pandad, \
-         copy the whole directory {}, as with cp -a, and put it back under the same path",
+        "{}: this is the journal of several files, which are not copied while they may be written: stop \
+         pandad, and copy the whole directory {}, as with cp -a",
         base.display(),
         directory_of(base).display()
     )))

@@ -3,6 +3,9 @@
 
 mod files;
 
+#[cfg(test)]
+pub(super) use files::CLOSED_WITHOUT_SYNC;
+
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -147,14 +147,12 @@ pub(super) fn locate(
                 continue;
             }
         };
+        // Two names may be hard links to one file.
+        let is_found = found.iter().any(|(_, id)| *id == stat.id);
         match likeness {
             Likeness::Same if is_same_file(stat, place) => return Ok(Located::Beside(beside)),
-            Likeness::Same if place.head.is_some() || covers_all(place) => {
-                // Two names may be hard links to one file.
-                if !found.iter().any(|(_, id)| *id == stat.id) {
-                    found.push((beside, stat.id));
-                }
-            }
+            Likeness::Same if is_found => {}
+            Likeness::Same if place.head.is_some() || covers_all(place) => found.push((beside, stat.id)),
             likeness => note(&beside, stat, likeness),
         }
     }

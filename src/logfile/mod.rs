@@ -19,8 +19,6 @@ pub mod line;
 mod locate;
 mod lock;
 mod lock_request;
-#[cfg(test)]
-mod mistakes;
 mod open_error;
 mod opening;
 mod options;

@@ -84,8 +84,8 @@ pub fn assert_whole(files: &[PathBuf], each: &[u64], is_its: impl Fn(&Path, Plac
     println!("{report} in {} files, {late} of these for late lines", files.len());
 }
 
-/// Fails unless each record is in its file, or in one for the file's late lines, and the records of a partition
-/// are in order within each file. Late lines may be before or after those that are not.
+/// Fails unless each record is in its file, or in one for the file's late lines, and the records of a
+/// partition are in order within each file. Late lines may be before or after those that are not.
 #[track_caller]
 pub fn assert_each_in_its_place(files: &[PathBuf], is_its: impl Fn(&Path, Place) -> bool) {
     for file in files {

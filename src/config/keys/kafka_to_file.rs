@@ -166,8 +166,7 @@ pub const FILE_PATH: Key<PathTemplate> = Key {
     default: Some("consumer.log"),
     usage: Usage::Used,
     help: "File that the lines go to",
-    more: "With placeholders there are several files: `{topic}`, `{partition}`, `{key}`, and times such as \
-        `{%Y-%m-%d/%H}`. [kafka.md](kafka.md#a-path-with-placeholders) says what each becomes.",
+    more: "May have placeholders: [kafka.md](kafka.md#a-path-with-placeholders) says which.",
 };
 
 pub const PATH_TIME: Key<PathTime> = Key {
@@ -227,7 +226,7 @@ pub const COMPLETE_DIR: Key<PathBuf> = Key {
     default: Some(""),
     usage: Usage::Used,
     help: "Directory to which the complete files of a period are moved",
-    more: "On the same file system. Nothing is replaced: `.1`, `.2` are appended to a name that is taken.",
+    more: "On the same file system. Nothing is replaced: `.1` is appended to a name that is taken.",
 };
 
 pub const NEW_FILES: Key<u32> = Key {
@@ -267,8 +266,7 @@ pub const NEWLINE: Key<NewlinePolicy> = Key {
     default: Some("keep"),
     usage: Usage::Used,
     help: "How raw and template write a newline of a record",
-    more: "The other formats have no newline inside a line. [formats.md](formats.md#newlines) says how to \
-        undo the escapes.",
+    more: "[formats.md](formats.md#newlines) says how to undo the escapes.",
 };
 
 pub const TOMBSTONES: Key<TombstonePolicy> = Key {
@@ -278,8 +276,7 @@ pub const TOMBSTONES: Key<TombstonePolicy> = Key {
     default: Some("keep"),
     usage: Usage::Used,
     help: "Whether records whose value is null have lines",
-    more: "[formats.md](formats.md#which-records-have-a-line) says what this and the four filters have in \
-        common.",
+    more: "See [formats.md](formats.md#which-records-have-a-line).",
 };
 
 pub const INCLUDE_KEY: Key<Option<Pattern>> = Key {

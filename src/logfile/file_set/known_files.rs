@@ -31,10 +31,13 @@ pub(super) struct KnownFile {
 }
 
 impl KnownFiles {
-    pub(super) fn of(ledger: &Ledger) -> Self {
+    /// The files are below `root`, and complete ones below the other directory.
+    pub(super) fn of(ledger: &Ledger, root: &Path, complete_dir: Option<&Path>) -> Self {
         let all = ledger.numbered_files().into_iter();
-        let files = all
-            .map(|(NamedFile { path, until }, number, closing)| (path, KnownFile { number, until, closing }));
+        let files = all.map(|(NamedFile { path, until }, number, to)| {
+            let closing = to.map(|to| complete_dir.unwrap_or(root).join(to));
+            (root.join(path), KnownFile { number, until, closing })
+        });
         Self { files: files.collect(), late: HashMap::new(), complete_before: i64::MIN }
     }
 

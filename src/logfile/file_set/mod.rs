@@ -13,4 +13,8 @@ mod writers;
 pub(super) use open::open_with;
 pub use open::{FileSet, open_set};
 pub use options::FileSetOptions;
+#[cfg(test)]
+pub(super) use publish::MOVED_WITHOUT_SYNC;
+#[cfg(test)]
+pub(super) use recovery::{ONE_PART_IS_ENOUGH, PARTS_STAY};
 pub use writers::{FileWriters, RoutedPieces};

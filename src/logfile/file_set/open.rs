@@ -49,7 +49,7 @@ pub(in crate::logfile) fn open_with(
     let label = LogLabel::new(options.log_file.job, base);
     let mut found = read_journal(disk, base, &label, boot, memory)?;
     let boots = (found.boot, boot);
-    recovery::recover(&**disk, &mut found.replayed, boots, (&label, memory))?;
+    recovery::recover((&**disk, directory_of(base)), &mut found.replayed, boots, (&label, memory))?;
     let ledger = begin_ledger(disk, base, found, half, label)?;
     memory.sync_failed = false;
     let settler = Settler { ledger: ledger.clone(), sync: options.log_file.sync };

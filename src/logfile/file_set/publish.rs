@@ -59,7 +59,7 @@ pub(super) fn publish(
     // The new name is durable before the old one goes.
     directories.record_new_name(directory_of(to));
     #[cfg(test)]
-    if crate::logfile::mistakes::MOVED_WITHOUT_SYNC.get() {
+    if MOVED_WITHOUT_SYNC.get() {
         directories.forget();
     }
     directories.sync(disk)?;
@@ -76,4 +76,12 @@ fn is_gone(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         there => there.map(|_| false),
     }
+}
+
+#[cfg(test)]
+type Mistake = std::cell::Cell<bool>;
+#[cfg(test)]
+thread_local! {
+    /// Mistakes that a test makes to show that the simulator notices them.
+    pub(in crate::logfile) static MOVED_WITHOUT_SYNC: Mistake = const { Mistake::new(false) };
 }

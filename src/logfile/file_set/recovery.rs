@@ -34,7 +34,7 @@ enum FoundFile {
 /// # Errors
 /// A file cannot be read or cut. Trying again goes on where this stopped.
 pub(in crate::logfile) fn recover(
-    disk: &dyn Disk,
+    (disk, root): (&dyn Disk, &Path),
     Replayed { state, lacks_ranges, .. }: &mut Replayed,
     (boot, this_boot): (Option<u128>, Option<u128>),
     (label, memory): (&LogLabel, &mut RestartMemory),
@@ -50,15 +50,16 @@ pub(in crate::logfile) fn recover(
         *known = part.to.max(*known);
     }
     let is_known = is_same_run(state.session, boot);
-    let paths = state.files.values().filter_map(|known| known.path().map(Path::to_owned)).collect();
+    let paths = state.files.values().filter_map(|known| known.path().map(|path| root.join(path))).collect();
     let found = BTreeMap::new();
-    let mut recovery = Recovery { disk, label, memory, ranges, paths, reach, is_known, found };
+    let mut recovery = Recovery { disk, root, label, memory, ranges, paths, reach, is_known, found };
     for (number, known) in &state.files {
         // Of a file that is about to be moved everything is durable, and it may be anywhere.
         let Some(path) = known.path().filter(|_| known.closing_to().is_none()) else { continue };
-        if recovery.is_touched(*number, path, &known.place) {
-            let found = recovery.examine(*number, path, &known.place);
-            let found = found.map_err(|error| classify(path, &error))?;
+        let path = root.join(path);
+        if recovery.is_touched(*number, &path, &known.place) {
+            let found = recovery.examine(*number, &path, &known.place);
+            let found = found.map_err(|error| classify(&path, &error))?;
             recovery.found.insert(*number, found);
         }
     }
@@ -73,6 +74,8 @@ fn is_same_run(session: Option<Session>, boot: Option<u128>) -> bool {
 
 struct Recovery<'a> {
     disk: &'a dyn Disk,
+    /// All files are below it.
+    root: &'a Path,
     label: &'a LogLabel,
     memory: &'a mut RestartMemory,
     ranges: VecDeque<Range>,
@@ -95,7 +98,7 @@ struct RangeVerdict {
 
 #[cfg(test)]
 fn one_is_enough(files: &[FileNumber], is_whole: impl Fn(&FileNumber) -> bool) -> bool {
-    crate::logfile::mistakes::ONE_PART_IS_ENOUGH.get() && files.iter().any(is_whole)
+    ONE_PART_IS_ENOUGH.get() && files.iter().any(is_whole)
 }
 
 #[cfg(not(test))]
@@ -224,7 +227,8 @@ impl Recovery<'_> {
                 FoundFile::Here(at, _) => {
                     let trimmed = self.trim(&at, number, end).map_err(|error| classify(&at, &error))?;
                     // Lines that follow do not go to a file that was moved away.
-                    Some(trimmed).filter(|_| known.path() == Some(&at))
+                    let is_at_path = known.path().is_some_and(|path| self.root.join(path) == at);
+                    Some(trimmed).filter(|_| is_at_path)
                 }
                 FoundFile::Gone => None,
             };
@@ -247,11 +251,20 @@ impl Recovery<'_> {
         let mut opened = open_existing(self.disk, path)?;
         let reach = if self.is_known { self.reach.get(&number).copied().unwrap_or(end) } else { u64::MAX };
         #[cfg(test)]
-        let reach = if crate::logfile::mistakes::PARTS_STAY.get() { end } else { reach };
+        let reach = if PARTS_STAY.get() { end } else { reach };
         cut_rest(&mut opened, end, reach, (&label, self.memory))?;
         end_torn_line(&mut opened, &label, self.memory)?;
         // Adopted bytes may be only in the page cache, but the mark says that they are durable.
         opened.file.sync()?;
         Ok(opened.place())
     }
+}
+
+#[cfg(test)]
+type Mistake = std::cell::Cell<bool>;
+#[cfg(test)]
+thread_local! {
+    /// Mistakes that a test makes to show that the simulator notices them.
+    pub(in crate::logfile) static ONE_PART_IS_ENOUGH: Mistake = const { Mistake::new(false) };
+    pub(in crate::logfile) static PARTS_STAY: Mistake = const { Mistake::new(false) };
 }

@@ -69,7 +69,7 @@ struct OpenWriter {
 
 impl FileWriters {
     pub(super) fn new(disk: Arc<dyn Disk>, root: &Path, ledger: Ledger, options: &FileSetOptions) -> Self {
-        let known = KnownFiles::of(&ledger);
+        let known = KnownFiles::of(&ledger, root, options.complete_dir.as_deref());
         Self {
             disk,
             root: root.to_owned(),

@@ -140,7 +140,7 @@ impl FileHead {
 /// Which of several files a file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedFile {
-    /// The file's path.
+    /// The file's path below the journal's directory. So a copy of the directory is a set of its own.
     pub path: PathBuf,
     /// When the period ends whose records go there, in milliseconds since 1970, if the path shows a time.
     pub until: Option<i64>,
@@ -162,7 +162,7 @@ pub struct MarkedFile {
 pub struct ClosingFile {
     /// The file's number in this journal.
     pub number: FileNumber,
-    /// Where it goes. Nothing was there when this was written.
+    /// Where it goes, below the directory of complete files. Nothing was there when this was written.
     pub to: PathBuf,
 }
 

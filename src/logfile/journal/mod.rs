@@ -26,4 +26,6 @@ pub use held::HeldOffsets;
 #[cfg(test)]
 pub(super) use replay::STOP_AT_HOLE;
 pub(super) use replay::{JournalContents, Replayed};
+#[cfg(test)]
+pub(super) use state::BEGUN_WITHOUT_SYNC;
 pub(super) use state::{JournalState, JournalledFile, SettledPosition, ends_of, push_bounded};

@@ -14,6 +14,8 @@ use super::{
 };
 use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
+#[cfg(test)]
+pub(in crate::logfile) use files::BEGUN_WITHOUT_SYNC;
 pub(in crate::logfile) use files::JournalledFile;
 
 /// How many landmarks, committed offsets and left epochs are kept of each partition.

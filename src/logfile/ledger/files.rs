@@ -52,7 +52,7 @@ impl Ledger {
     /// The journal's disk refuses.
     pub(in crate::logfile) fn repeat_mark(&self) -> io::Result<()> {
         #[cfg(test)]
-        if crate::logfile::mistakes::BEGUN_WITHOUT_SYNC.get() {
+        if crate::logfile::journal::BEGUN_WITHOUT_SYNC.get() {
             return Ok(());
         }
         let mut inner = self.lock();
@@ -125,7 +125,7 @@ impl Ledger {
             inner.files.handle_of(number).filter(|_| !is_settled)
         };
         #[cfg(test)]
-        let handle = handle.filter(|_| !crate::logfile::mistakes::CLOSED_WITHOUT_SYNC.get());
+        let handle = handle.filter(|_| !CLOSED_WITHOUT_SYNC.get());
         if let Some(handle) = handle {
             handle.sync()?;
         }
@@ -178,4 +178,12 @@ impl Ledger {
         inner.append_mark(after, &settled)?;
         inner.journal.to_sync().sync()
     }
+}
+
+#[cfg(test)]
+type Mistake = std::cell::Cell<bool>;
+#[cfg(test)]
+thread_local! {
+    /// Mistakes that a test makes to show that the simulator notices them.
+    pub(in crate::logfile) static CLOSED_WITHOUT_SYNC: Mistake = const { Mistake::new(false) };
 }

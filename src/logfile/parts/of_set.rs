@@ -235,8 +235,9 @@ impl SetPath {
             let Some(path) = here(known) else { continue };
             let wanted = WantedFile::one_of(&taken.paths, (*number, &known.place), &state.recent);
             // A complete file is moved, and then others may take it.
-            let closing = known.closing_to().filter(|to| disk.stat(to).is_ok());
-            let Some(part) = find_known(disk, closing.unwrap_or(&path), wanted, looks)? else {
+            let below = self.complete.as_deref().unwrap_or(self.root());
+            let closing = known.closing_to().map(|to| below.join(to)).filter(|to| disk.stat(to).is_ok());
+            let Some(part) = find_known(disk, closing.as_deref().unwrap_or(&path), wanted, looks)? else {
                 if known.closing_to().is_some() {
                     continue;
                 }

@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 pub(super) use operator::OperatorAct;
 
-use crate::logfile::disk::{Disk, DiskFile, FileId, FileKind, FileStat};
+use crate::logfile::disk::{DiskFile, FileId, FileKind, FileStat};
 
 /// What the disk says when the run is stopped.
 pub(super) const STOPPED: &str = "stopped here";

@@ -56,8 +56,9 @@ const SCRIPT: &[Step] = {
     &[
         Append(0, 3), Append(2, 2), Settle, Both(2), Append(2, 3), Settle, Append(1, 4), Append(0, 1),
         Moved(0, 0), Append(0, 3), Append(2, 1), Settle, Append(1, 2), Moved(2, 5), Append(2, 4),
-        Append(0, 2), Settle, FinishEarly, Both(3), Moved(1, 6), Settle, Append(1, 3), Append(2, 1), Append(0, 4), Settle,
-        Finish, Append(1, 2), Append(0, 5), Settle, FinishEarly, Append(2, 1), Append(1, 3), Settle, Finish,
+        Append(0, 2), Settle, FinishEarly, Both(3), Moved(1, 6), Settle, Append(1, 3), Append(2, 1),
+        Append(0, 4), Settle, Finish, Append(1, 2), Append(0, 5), Settle, FinishEarly, Append(2, 1),
+        Append(1, 3), Settle, Finish,
     ]
 };
 

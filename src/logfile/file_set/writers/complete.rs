@@ -1,6 +1,6 @@
 //! Complete files: nothing more goes to these, and they are moved if that is asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::FileWriters;
 use crate::logfile::file_set::known_files::KnownFile;
@@ -49,7 +49,7 @@ impl FileWriters {
             let below = path.strip_prefix(&self.root).unwrap_or(path);
             let to = free_name(&*self.disk, &complete_dir.join(below)).map_err(AppendError::Retry)?;
             self.known.close(path, to.clone());
-            closing.push(ClosingFile { number: known.number, to });
+            closing.push(closing_to(&complete_dir, known, &to));
         }
         if !closing.is_empty() {
             self.ledger.close_files(closing).map_err(AppendError::Restart)?;
@@ -67,11 +67,16 @@ impl FileWriters {
             }
             let to = free_name(&*self.disk, &to).map_err(AppendError::Retry)?;
             self.known.close(&path, to.clone());
-            taken.push(ClosingFile { number: known.number, to });
+            taken.push(closing_to(&complete_dir, &known, &to));
         }
         if !taken.is_empty() {
             self.ledger.close_files(taken).map_err(AppendError::Restart)?;
         }
         Ok(done)
     }
+}
+
+fn closing_to(complete_dir: &Path, known: &KnownFile, to: &Path) -> ClosingFile {
+    let to = to.strip_prefix(complete_dir).unwrap_or(to).to_owned();
+    ClosingFile { number: known.number, to }
 }

@@ -34,7 +34,9 @@ impl FileWriters {
             return Ok(());
         }
         self.sync_names().map_err(AppendError::Retry)?;
-        let named = |path: &Path, until| NamedFile { path: path.to_owned(), until };
+        let root = self.root.clone();
+        let below = |path: &Path| path.strip_prefix(&root).unwrap_or(path).to_owned();
+        let named = |path: &Path, until| NamedFile { path: below(path), until };
         let begun = new.iter().map(|((path, until), opened)| (named(path, *until), opened.place()));
         let numbers = self.ledger.begin_files(begun.collect()).map_err(|error| self.of_journal(error))?;
         self.new_files.record(new.len());

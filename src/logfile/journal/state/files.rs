@@ -50,7 +50,7 @@ impl JournalledFile {
     /// Whether the mark that began the file may not be durable yet.
     pub(in crate::logfile) fn may_be_unknown(&self, synced_to: u64) -> bool {
         #[cfg(test)]
-        if crate::logfile::mistakes::BEGUN_WITHOUT_SYNC.get() {
+        if BEGUN_WITHOUT_SYNC.get() {
             return false;
         }
         self.begun > 0 && synced_to <= self.begun
@@ -139,4 +139,12 @@ impl JournalState {
         let finished = self.finished.iter().map(|(number, _)| *number).max().unwrap_or(ONLY_FILE);
         self.files.last_key_value().map_or(finished, |(last, _)| finished.max(*last)) + 1
     }
+}
+
+#[cfg(test)]
+type Mistake = std::cell::Cell<bool>;
+#[cfg(test)]
+thread_local! {
+    /// Mistakes that a test makes to show that the simulator notices them.
+    pub(in crate::logfile) static BEGUN_WITHOUT_SYNC: Mistake = const { Mistake::new(false) };
 }

@@ -1,15 +1,17 @@
 //! Runs that are stopped after each of their operations.
 
 use super::{Mistake, SCRIPT, World};
-use crate::logfile::mistakes;
+use crate::logfile::file_set::{MOVED_WITHOUT_SYNC, ONE_PART_IS_ENOUGH, PARTS_STAY};
+use crate::logfile::journal::BEGUN_WITHOUT_SYNC;
+use crate::logfile::ledger::CLOSED_WITHOUT_SYNC;
 
 /// Sets or ends a mistake of pandad's own code.
 fn make(mistake: Mistake) {
-    mistakes::ONE_PART_IS_ENOUGH.set(mistake == Mistake::OnePartIsEnough);
-    mistakes::PARTS_STAY.set(mistake == Mistake::PartsStay);
-    mistakes::CLOSED_WITHOUT_SYNC.set(mistake == Mistake::ClosedWithoutSync);
-    mistakes::MOVED_WITHOUT_SYNC.set(mistake == Mistake::MovedWithoutSync);
-    mistakes::BEGUN_WITHOUT_SYNC.set(mistake == Mistake::BegunWithoutSync);
+    ONE_PART_IS_ENOUGH.set(mistake == Mistake::OnePartIsEnough);
+    PARTS_STAY.set(mistake == Mistake::PartsStay);
+    CLOSED_WITHOUT_SYNC.set(mistake == Mistake::ClosedWithoutSync);
+    MOVED_WITHOUT_SYNC.set(mistake == Mistake::MovedWithoutSync);
+    BEGUN_WITHOUT_SYNC.set(mistake == Mistake::BegunWithoutSync);
 }
 
 /// Stops the scripted run after each operation, in several ways, then lets a second run finish, or stops
