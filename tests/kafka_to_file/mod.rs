@@ -33,3 +33,4 @@ mod routes;
 mod seek;
 mod signals;
 mod verify;
+mod verify_many;
