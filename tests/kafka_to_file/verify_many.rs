@@ -77,8 +77,8 @@ fn files_of_a_set_are_verified_beside_the_running_daemon() {
     fs::remove_dir_all(&root).unwrap();
 }
 
-/// Every file below a directory, sorted by name. Records whose times are long past are late for any period when
-/// the daemon has caught up.
+/// Every file below a directory, sorted by name. Records whose times are long past are late for any period
+/// when the daemon has caught up.
 fn all_below(root: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in root.read_dir().unwrap() {
