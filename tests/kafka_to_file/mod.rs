@@ -33,4 +33,5 @@ mod routes;
 mod seek;
 mod signals;
 mod verify;
+mod verify_many;
 mod wide;
