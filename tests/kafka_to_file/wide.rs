@@ -1,6 +1,6 @@
-//! Goal: many topics in files by topic and hour cost one journal, few descriptors and little memory, and kills
-//! lose and double nothing. Method: topics by a pattern, produced in turn while pandad is killed again and
-//! again.
+//! Goal: many topics in files by topic and hour cost one journal, few descriptors and little memory, and
+//! kills lose and double nothing. Method: topics by a pattern, produced in turn while pandad is killed again
+//! and again.
 
 use crate::support::check::Place;
 use crate::support::daemon::Daemon;
