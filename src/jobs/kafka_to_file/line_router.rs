@@ -35,7 +35,8 @@ pub(super) struct Routing {
 }
 
 impl Routing {
-    /// `None` if the path has no placeholders, or if each topic has one file and one journal.
+    /// The routing of a path of which the records decide what files there are. An outcome goes to at most so
+    /// many files.
     pub(super) fn of(file: &LogFileConfig, files_max: usize) -> Self {
         Self {
             template: file.path.clone(),

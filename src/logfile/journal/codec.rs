@@ -8,7 +8,7 @@
 mod decode;
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use super::entry::{
     ClosingFile, FileHead, FilePlace, JournalEntry, Landmark, Mark, MemberIdentity, NamedFile, ONLY_FILE,
@@ -75,6 +75,11 @@ impl JournalEntry {
             JournalEntry::Mark(mark) => {
                 mark.commits.iter().all(|commit| commit.value.is_none_or(|value| value >= 0))
                     && mark.files.iter().all(|file| file.place.head.is_none_or(|head| head.length != NO_HEAD))
+                    && mark
+                        .files
+                        .iter()
+                        .all(|file| file.name.as_ref().is_none_or(|name| is_below(&name.path)))
+                    && mark.closing.iter().all(|closing| is_below(&closing.to))
             }
             JournalEntry::Partition(..)
             | JournalEntry::Range(_)
@@ -201,6 +206,11 @@ fn encode_files(out: &mut Vec<u8>, mark: &Mark) {
         out.extend_from_slice(&number.to_be_bytes());
         encode_path(out, to);
     }
+}
+
+/// Whether the path leads to nothing but what is below a directory, whoever has written the journal.
+fn is_below(path: &Path) -> bool {
+    path.components().next().is_some() && path.components().all(|one| matches!(one, Component::Normal(_)))
 }
 
 fn encode_path(out: &mut Vec<u8>, path: &Path) {

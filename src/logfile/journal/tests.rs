@@ -76,7 +76,7 @@ fn place() -> impl Strategy<Value = FilePlace> {
 fn files() -> impl Strategy<Value = Vec<MarkedFile>> {
     let only = place().prop_map(|place| vec![MarkedFile { number: ONLY_FILE, name: None, place }]);
     let until = proptest::option::of(any::<i64>());
-    let name = ("[a-z/.{}-]{0,30}".prop_map(PathBuf::from), until);
+    let name = ("[a-z{}-]{1,9}(/[a-z.]{1,2}[a-z{}-]{1,9}){0,3}".prop_map(PathBuf::from), until);
     let name = proptest::option::of(name.prop_map(|(path, until)| NamedFile { path, until }));
     let file = (0..9u32, name, place()).prop_map(|(number, name, place)| MarkedFile { number, name, place });
     prop_oneof![only, proptest::collection::vec(file, 0..4)]
@@ -89,7 +89,7 @@ fn mark() -> impl Strategy<Value = Mark> {
     let commits = proptest::collection::vec(commit, 0..5);
     let lists =
         (proptest::collection::vec(any::<u64>(), 0..3), proptest::collection::vec(any::<u32>(), 0..3));
-    let closing = (any::<u32>(), "[a-z/.{}-]{0,30}")
+    let closing = (any::<u32>(), "[a-z{}-]{1,9}(/[a-z{}-]{1,9}){0,3}")
         .prop_map(|(number, to)| ClosingFile { number, to: PathBuf::from(to) });
     let lists = (lists, proptest::collection::vec(closing, 0..3));
     (any::<u64>(), files(), lists, commits, repeat()).prop_map(
@@ -185,4 +185,24 @@ fn fields_are_told_by_their_tags() {
     assert_eq!(bytes[bare.len()], 1);
     bytes[bare.len()] = 77;
     assert_eq!(JournalEntry::decode(&bytes), Some(without));
+}
+
+/// A journal that somebody else has written must not lead pandad's writes elsewhere.
+#[test]
+fn a_mark_names_no_file_above_or_beside_its_directory() {
+    for (path, is_taken) in
+        [("a/b.log", true), ("/a", false), ("../a", false), ("a/../../b", false), ("", false)]
+    {
+        let to = PathBuf::from(path);
+        let name = Some(NamedFile { path: to.clone(), until: None });
+        let place = FilePlace { file: FileId { device: 1, inode: 2 }, end: 0, before: 0, head: None };
+        let begun = Mark { files: vec![MarkedFile { number: 1, name, place }], ..Mark::default() };
+        let closing = Mark { closing: vec![ClosingFile { number: 1, to }], ..Mark::default() };
+        for mark in [begun, closing].map(JournalEntry::Mark) {
+            let mut bytes = Vec::new();
+            mark.encode(&mut bytes);
+            assert_eq!(JournalEntry::decode(&bytes).is_some(), is_taken, "{path}");
+            assert_eq!(mark.is_expressible(), is_taken, "{path}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use super::is_below;
 use super::{FINGERPRINT_CONTENT, FLAG_SNAPSHOT, NO_HEAD, SEVERAL, TAG_HELD};
 use crate::logfile::disk::FileId;
 use crate::logfile::journal::entry::{
@@ -129,7 +130,8 @@ pub(super) fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
 
 fn decode_path(reader: &mut EntryReader<'_>) -> Option<PathBuf> {
     let length = reader.u32()? as usize;
-    Some(PathBuf::from(OsStr::from_bytes(reader.bytes(length)?)))
+    let path = PathBuf::from(OsStr::from_bytes(reader.bytes(length)?));
+    is_below(&path).then_some(path)
 }
 
 fn decode_closing(reader: &mut EntryReader<'_>) -> Option<ClosingFile> {
