@@ -1,6 +1,7 @@
 //! The files of a path with placeholders. Those that the journal knows are read up to where it says. The
 //! others are finished, moved or compressed, and known by their names alone.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -274,7 +275,12 @@ impl SetPath {
             before.into_iter().map(|part| (numbers(part.id), part)).collect();
         let mut parts = Vec::new();
         for part in after {
-            let earlier = known.remove(&numbers(part.id));
+            // The number of a removed file may already be that of another one, which then has another name.
+            let is_same = |earlier: &LogPart| earlier.key == part.key;
+            let earlier = match known.entry(numbers(part.id)) {
+                Entry::Occupied(earlier) if is_same(earlier.get()) => Some(earlier.remove()),
+                _ => None,
+            };
             if taken.has(&part) {
                 continue;
             }

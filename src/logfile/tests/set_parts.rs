@@ -4,9 +4,10 @@ use std::io::Read;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
+use super::faulty_disk::{Faults, disk_with};
 use super::*;
 use crate::logfile::backup::CopyFailure;
-use crate::logfile::disk::RealDisk;
+use crate::logfile::disk::{Handle, OpenMode, RealDisk};
 use crate::logfile::file_set::{FileSetOptions, FileWriters, RoutedPieces, open_with};
 use crate::logfile::journal::HALF_BYTES_MIN;
 use crate::logfile::parts::{LogPart, LogPath, SetPath, SettledLog};
@@ -242,6 +243,39 @@ fn files_that_change_are_looked_at_again() {
         assert_eq!(set.found(&log), pairs(found));
         let said: Vec<String> = log.doubts.iter().map(|doubt| set.short(doubt)).collect();
         assert_eq!(said, doubts, "{why}");
+    }
+}
+
+/// When the journal is opened for reading, this file gets that name.
+#[derive(Debug)]
+struct RenamedMeanwhile(PathBuf, PathBuf);
+
+impl Faults for RenamedMeanwhile {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
+        if path.extension().is_some_and(|end| end == "journal") && self.0.exists() {
+            fs::rename(&self.0, &self.1)?;
+        }
+        RealDisk.open(path, how)
+    }
+}
+
+/// The file system gives the number of a removed file to the next one. If both are of one length, only their
+/// names tell them apart.
+#[test]
+fn a_new_file_with_the_number_of_a_removed_one_is_not_taken_for_it() {
+    let mut set = Set::new("{key}.log");
+    set.write("a.log", 1);
+    set.settle();
+    for (to, what) in [("c.log", "has just come"), ("b.log.1", "has just come")] {
+        let (from, to) = (set.file("b.log"), set.file(to));
+        fs::write(&from, "line 7\n").unwrap();
+        let disk = disk_with(&Arc::new(RenamedMeanwhile(from, to.clone())));
+        match set.path.look(&disk, 1) {
+            Err(CopyFailure::Changed(why)) => assert_eq!(why, format!("{}: {what}", to.display())),
+            Err(CopyFailure::Refused(why)) => panic!("{why}"),
+            Ok(log) => panic!("{log:?}"),
+        }
+        fs::remove_file(&to).unwrap();
     }
 }
 
