@@ -10,8 +10,21 @@ pub(in crate::logfile) fn read_all(file: &dyn DiskFile, limit: u64) -> io::Resul
     if len > limit {
         return Ok(None);
     }
-    let mut bytes = Vec::new();
-    FileReader { file, at: 0 }.take(limit).read_to_end(&mut bytes)?;
+    // Pages of zeros cost nothing until something is read into them. `read_to_end` would write zeros before
+    // each read.
+    let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+    let (mut reader, mut filled) = (FileReader { file, at: 0 }, 0);
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match reader.read(rest) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    // What came meanwhile.
+    reader.take(limit.saturating_sub(len)).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }
 

@@ -64,6 +64,8 @@ pub(in crate::logfile) struct JournalFile {
     marks: VecDeque<u64>,
     /// The byte up to which the half is durable. Each generation has a counter of its own.
     synced: Arc<AtomicU64>,
+    /// The buffer in which entries are encoded.
+    frame: Vec<u8>,
 }
 
 /// Makes everything durable that the journal held when this value was taken from it.
@@ -132,6 +134,7 @@ impl JournalFile {
             base: 0,
             marks: VecDeque::new(),
             synced: Arc::default(),
+            frame: Vec::new(),
         }
     }
 
@@ -238,8 +241,15 @@ impl JournalFile {
     /// Appends one entry, and returns the byte of the half at which the entry begins. After an error,
     /// nothing has been appended.
     pub(in crate::logfile) fn append(&mut self, entry: &JournalEntry) -> Result<u64, EntryRefused> {
-        let mut frame = Vec::new();
-        encode_frame(&mut frame, entry, self.generation, self.at).map_err(EntryRefused::Io)?;
+        let mut frame = std::mem::take(&mut self.frame);
+        frame.clear();
+        let appended = self.append_frame(&mut frame, entry);
+        self.frame = frame;
+        appended
+    }
+
+    fn append_frame(&mut self, frame: &mut Vec<u8>, entry: &JournalEntry) -> Result<u64, EntryRefused> {
+        encode_frame(frame, entry, self.generation, self.at).map_err(EntryRefused::Io)?;
         // The failed sync may have been that of a header which stands in the file all the same. Then the
         // next start reads the other half, and would not find this entry.
         if self.has_failed() {
@@ -250,7 +260,7 @@ impl JournalFile {
         if at + frame.len() as u64 > self.half {
             return Err(EntryRefused::Full);
         }
-        self.file.write_at(&frame, self.active * self.half + at).map_err(EntryRefused::Io)?;
+        self.file.write_at(frame, self.active * self.half + at).map_err(EntryRefused::Io)?;
         self.at += frame.len() as u64;
         if matches!(entry, JournalEntry::Mark(_)) {
             self.note_mark(at);
