@@ -6,6 +6,7 @@ mod files;
 #[cfg(test)]
 pub(super) use files::CLOSED_WITHOUT_SYNC;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -43,9 +44,18 @@ impl Ledger {
     pub(super) fn new(journal: JournalFile, state: JournalState, label: LogLabel, begins: bool) -> Self {
         let strangers = begins.then(Vec::new);
         let (written, group) = (NumberMap::default(), GroupView::default());
-        let files = WrittenFiles::new(state.next_sequence() - 1);
-        let inner = LedgerState { journal, state, written, group, files, strangers };
+        let settled = state.mark.as_ref().map_or(0, |mark| mark.sequence);
+        let unsettled = state.recent.iter().map(|range| range.sequence);
+        let files = WrittenFiles::new(settled, unsettled);
+        let left = BTreeSet::new();
+        let inner = LedgerState { journal, state, written, group, files, left, strangers };
         Self { state: Arc::new(Mutex::new(inner)), label }
+    }
+
+    /// These files could not be examined. Nothing is written to these by this run.
+    pub(super) fn leaving(self, files: &BTreeSet<FileNumber>) -> Self {
+        self.lock().left.clone_from(files);
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, LedgerState> {
@@ -178,7 +188,17 @@ impl Ledger {
 
     /// Whether everything that was written has settled.
     pub fn has_settled(&self) -> bool {
-        self.lock().state.recent.is_empty()
+        self.has_settled_but(&BTreeSet::new())
+    }
+
+    /// Whether everything that was written to other files than these has settled.
+    pub fn has_settled_but(&self, files: &BTreeSet<FileNumber>) -> bool {
+        self.lock().has_settled_but(files)
+    }
+
+    /// The files of which a sync has failed since the start.
+    pub fn failed_files(&self) -> Vec<FileNumber> {
+        self.lock().files.failed().collect()
     }
 
     /// Whether the group holds the written position of every assigned partition, by a commit of the
@@ -286,7 +306,7 @@ impl Ledger {
     pub fn close(&self) -> io::Result<()> {
         let mut inner = self.lock();
         match inner.state.session {
-            Some(session) if inner.state.recent.is_empty() => {
+            Some(session) if inner.has_settled_but(&BTreeSet::new()) => {
                 inner.append_entry(JournalEntry::Session(Session { closed: true, ..session }))?;
                 inner.journal.to_sync().sync()
             }

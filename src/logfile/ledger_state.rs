@@ -3,6 +3,7 @@
 
 mod marks;
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::io;
 
@@ -35,6 +36,8 @@ pub(super) struct LedgerState {
     pub(super) written: NumberMap<i64>,
     pub(super) group: GroupView,
     pub(super) files: WrittenFiles,
+    /// The files that could not be examined at the start. Their ranges wait for a later one.
+    pub(super) left: BTreeSet<FileNumber>,
     /// If this journal is new: the journals whose tokens were found in the group.
     pub(super) strangers: Option<Vec<u128>>,
 }
@@ -58,6 +61,12 @@ impl LedgerState {
         };
         self.state.apply(entry, at.map_err(to_io)?);
         Ok(())
+    }
+
+    /// Whether everything that this run has written to other files than these has settled.
+    pub(super) fn has_settled_but(&self, files: &BTreeSet<FileNumber>) -> bool {
+        let mut parts = self.state.recent.iter().flat_map(|range| &range.parts);
+        parts.all(|part| self.left.contains(&part.number) || files.contains(&part.number))
     }
 
     /// Rewrites the journal, so that there is room for the entry.

@@ -33,6 +33,7 @@ mod settler;
 mod sim;
 #[cfg(test)]
 mod tests;
+mod topic_files;
 mod writer;
 mod written_files;
 
@@ -54,6 +55,7 @@ pub use restart_memory::RestartMemory;
 pub use resume::Resumed;
 pub use rotation::{Rotation, RotationInterval};
 pub use settler::Settler;
+pub use topic_files::{TopicFiles, TopicFilesOptions, open_topics, try_topic_file};
 pub use writer::{AppendError, Guard, LogWriter, Piece};
 
 use crate::log_names;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 /// Why a log file could not be opened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum OpenError {
     /// The machine cannot serve at present: the disk is full, read-only or failing, or another resource is
     /// used up. Try again.

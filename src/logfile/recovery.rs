@@ -33,6 +33,24 @@ impl OpenedLog {
         FilePlace { file: self.id, end: self.end, before, head: Some(self.head) }
     }
 
+    /// Whether the file is the one that was left at this place. Then writing goes on there; what others have
+    /// appended is met by the writer.
+    pub(super) fn goes_on_at(&mut self, place: &FilePlace) -> io::Result<bool> {
+        if self.id != place.file || self.end < place.end {
+            return Ok(false);
+        }
+        let before = tail(&self.file, place.end)?;
+        if crc32fast::hash(&before) != place.before {
+            return Ok(false);
+        }
+        let head = head(&self.file, place.end)?;
+        if place.head.is_some_and(|known| known != head) {
+            return Ok(false);
+        }
+        (self.end, self.tail, self.head) = (place.end, before, head);
+        Ok(true)
+    }
+
     /// Writes the newline that the last line lacks.
     pub(super) fn end_line(&mut self) -> io::Result<()> {
         self.file.append_all(b"\n")?;

@@ -50,9 +50,10 @@ impl MarkDraft {
 }
 
 impl WrittenFiles {
-    /// `last`: the number of the last range of the journal.
-    pub(super) fn new(last: u64) -> Self {
-        Self { last, ..Self::default() }
+    /// `last`: the number of the last range that has settled, apart from the pending ones, which wait for
+    /// files that no start could examine.
+    pub(super) fn new(last: u64, pending: impl Iterator<Item = u64>) -> Self {
+        Self { last, pending: pending.collect(), ..Self::default() }
     }
 
     pub(super) fn announce(&mut self, sequence: u64) {
@@ -131,6 +132,12 @@ impl WrittenFiles {
 
     pub(super) fn handle_of(&self, number: FileNumber) -> Option<Handle> {
         self.files.get(&number)?.handle.clone()
+    }
+
+    /// The files of which a sync has failed.
+    pub(super) fn failed(&self) -> impl Iterator<Item = FileNumber> {
+        let has_failed = |file: &WrittenFile| file.handle.as_ref().is_some_and(Handle::has_failed);
+        self.files.iter().filter(move |(_, file)| has_failed(file)).map(|(number, _)| *number)
     }
 
     /// The file was synced and is closed.

@@ -15,6 +15,7 @@ pub use open::{FileSet, open_set};
 pub use options::FileSetOptions;
 #[cfg(test)]
 pub(super) use publish::MOVED_WITHOUT_SYNC;
+pub(super) use recovery::{LeftFiles, recover};
 #[cfg(test)]
 pub(super) use recovery::{ONE_PART_IS_ENOUGH, PARTS_STAY};
 pub use writers::{FileWriters, RoutedPieces};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::options::FileSetOptions;
-use super::recovery;
+use super::recovery::{self, LeftFiles};
 use super::writers::FileWriters;
 use crate::logfile::disk::{Disk, RealDisk, directory_of};
 use crate::logfile::journal::HALF_BYTES_MIN;
@@ -49,7 +49,8 @@ pub(in crate::logfile) fn open_with(
     let label = LogLabel::new(options.log_file.job, base);
     let mut found = read_journal(disk, base, &label, boot, memory)?;
     let boots = (found.boot, boot);
-    recovery::recover((&**disk, directory_of(base)), &mut found.replayed, boots, (&label, memory))?;
+    let root = (&**disk, directory_of(base));
+    recovery::recover(root, &mut found.replayed, boots, (&label, memory), &mut LeftFiles::default())?;
     let ledger = begin_ledger(disk, base, found, half, label)?;
     memory.sync_failed = false;
     let settler = Settler { ledger: ledger.clone(), sync: options.log_file.sync };

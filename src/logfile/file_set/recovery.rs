@@ -32,12 +32,13 @@ enum FoundFile {
 /// [`crate::logfile::recovery::recover`].
 ///
 /// # Errors
-/// A file cannot be read or cut. Trying again goes on where this stopped.
+/// A file cannot be read or cut, and may not be left for later. Trying again goes on where this stopped.
 pub(in crate::logfile) fn recover(
     (disk, root): (&dyn Disk, &Path),
     Replayed { state, lacks_ranges, .. }: &mut Replayed,
     (boot, this_boot): (Option<u128>, Option<u128>),
     (label, memory): (&LogLabel, &mut RestartMemory),
+    left: &mut LeftFiles,
 ) -> Result<(), OpenError> {
     let boot = boot.filter(|_| !*lacks_ranges);
     if let Some(session) = state.session.as_mut().filter(|_| *lacks_ranges) {
@@ -51,20 +52,74 @@ pub(in crate::logfile) fn recover(
     }
     let is_known = is_same_run(state.session, boot);
     let paths = state.files.values().filter_map(|known| known.path().map(|path| root.join(path))).collect();
-    let found = BTreeMap::new();
-    let mut recovery = Recovery { disk, root, label, memory, ranges, paths, reach, is_known, found };
+    let (found, unexamined) = (BTreeMap::new(), state.unexamined.clone());
+    let mut recovery =
+        Recovery { disk, root, label, memory, ranges, paths, reach, is_known, unexamined, found };
     for (number, known) in &state.files {
         // Of a file that is about to be moved everything is durable, and it may be anywhere.
         let Some(path) = known.path().filter(|_| known.closing_to().is_none()) else { continue };
         let path = root.join(path);
-        if recovery.is_touched(*number, &path, &known.place) {
-            let found = recovery.examine(*number, &path, &known.place);
-            let found = found.map_err(|error| classify(&path, &error))?;
-            recovery.found.insert(*number, found);
+        if left.is_held_back(*number, &path) {
+            continue;
+        }
+        if left.is_allowed || recovery.is_touched(*number, &path, &known.place) {
+            match recovery.examine(*number, &path, &known.place) {
+                Ok(found) => drop(recovery.found.insert(*number, found)),
+                Err(error) => left.leave(*number, &path, classify(&path, &error))?,
+            }
         }
     }
-    let verdict = recovery.decide();
-    recovery.finish(state, verdict, this_boot)
+    loop {
+        let verdict = recovery.decide(left)?;
+        match recovery.trim_all(state, &verdict) {
+            Ok(trimmed) => {
+                recovery.finish(state, (verdict, trimmed), left, this_boot);
+                return Ok(());
+            }
+            Err((number, path, error)) => left.leave(number, &path, classify(&path, &error))?,
+        }
+    }
+}
+
+/// The files that cannot be examined at present. Nothing is decided about their ranges, which stay in the
+/// journal for a later start.
+#[derive(Debug, Default)]
+pub(in crate::logfile) struct LeftFiles {
+    /// Whether files may be left. Each range must have one part then.
+    is_allowed: bool,
+    /// The files that are not tried.
+    held_back: BTreeSet<PathBuf>,
+    numbers: BTreeSet<FileNumber>,
+    /// The files that were tried, and why each is left.
+    pub(in crate::logfile) refused: Vec<(PathBuf, OpenError)>,
+}
+
+impl LeftFiles {
+    /// Files may be left, and these are, whatever their disks say.
+    pub(in crate::logfile) fn allowed(held_back: BTreeSet<PathBuf>) -> Self {
+        Self { is_allowed: true, held_back, ..Self::default() }
+    }
+
+    /// The files that the journal knows and that are left.
+    pub(in crate::logfile) fn numbers(&self) -> &BTreeSet<FileNumber> {
+        &self.numbers
+    }
+
+    fn is_held_back(&mut self, number: FileNumber, path: &Path) -> bool {
+        self.held_back.contains(path) && {
+            self.numbers.insert(number);
+            true
+        }
+    }
+
+    fn leave(&mut self, number: FileNumber, path: &Path, error: OpenError) -> Result<(), OpenError> {
+        if !self.is_allowed {
+            return Err(error);
+        }
+        self.numbers.insert(number);
+        self.refused.push((path.to_owned(), error));
+        Ok(())
+    }
 }
 
 /// Whether every byte of pandad's in the files has a journalled range.
@@ -85,6 +140,8 @@ struct Recovery<'a> {
     reach: BTreeMap<FileNumber, u64>,
     /// Whether every byte of pandad's in the files has a journalled range.
     is_known: bool,
+    /// The files of which that is not so.
+    unexamined: BTreeSet<FileNumber>,
     found: BTreeMap<FileNumber, FoundFile>,
 }
 
@@ -94,6 +151,8 @@ struct RangeVerdict {
     counted: Vec<Range>,
     /// How many do not count.
     dropped: usize,
+    /// Those of files that are left.
+    kept: Vec<Range>,
 }
 
 #[cfg(test)]
@@ -107,12 +166,17 @@ fn one_is_enough(_: &[FileNumber], _: impl Fn(&FileNumber) -> bool) -> bool {
 }
 
 impl Recovery<'_> {
+    /// Whether every byte of pandad's in this file has a journalled range.
+    fn is_all_known(&self, number: FileNumber) -> bool {
+        self.is_known && !self.unexamined.contains(&number)
+    }
+
     /// Whether the file must be looked at: it may hold more than the journal's last mark says.
     fn is_touched(&self, number: FileNumber, path: &Path, place: &FilePlace) -> bool {
         // After a loss of power, ranges may be lost whose lines the file holds. If the file is not at its
         // path, it may be beside.
         self.reach.contains_key(&number)
-            || !self.is_known && self.disk.stat(path).map_or(true, |stat| stat.len != place.end)
+            || !self.is_all_known(number) && self.disk.stat(path).map_or(true, |stat| stat.len != place.end)
     }
 
     fn examine(&mut self, number: FileNumber, path: &Path, place: &FilePlace) -> io::Result<FoundFile> {
@@ -176,11 +240,16 @@ impl Recovery<'_> {
         Ok(whole)
     }
 
-    fn decide(&mut self) -> RangeVerdict {
+    fn decide(&self, left: &LeftFiles) -> Result<RangeVerdict, OpenError> {
         let mut verdict = RangeVerdict::default();
         let (mut broken_files, mut broken) = (BTreeSet::new(), BTreeSet::new());
-        for range in std::mem::take(&mut self.ranges) {
+        for range in &self.ranges {
             let files: Vec<FileNumber> = range.parts.iter().map(|part| part.number).collect();
+            if files.iter().any(|number| left.numbers.contains(number)) {
+                self.check_keepable(range, left)?;
+                verdict.kept.push(range.clone());
+                continue;
+            }
             let partitions: Vec<u32> = range.changes.iter().map(|change| change.index).collect();
             let is_whole = |number: &FileNumber| match self.found.get(number) {
                 Some(FoundFile::Here(_, whole)) => whole.contains(&range.sequence),
@@ -189,23 +258,84 @@ impl Recovery<'_> {
             let is_broken = files.iter().any(|number| broken_files.contains(number))
                 || partitions.iter().any(|index| broken.contains(index));
             if !is_broken && (files.iter().all(is_whole) || one_is_enough(&files, is_whole)) {
-                verdict.counted.push(range);
+                verdict.counted.push(range.clone());
             } else {
                 broken_files.extend(files);
                 broken.extend(partitions);
                 verdict.dropped += 1;
             }
         }
-        verdict
+        Ok(verdict)
     }
 
-    /// Brings files and state to what counts.
+    /// A range of a file that is left can only be kept if nothing else depends on it.
+    fn check_keepable(&self, range: &Range, left: &LeftFiles) -> Result<(), OpenError> {
+        let is_left = |range: &Range| range.parts.iter().all(|part| left.numbers.contains(&part.number));
+        let is_of = |index: u32| move |other: &&Range| other.changes.iter().any(|one| one.index == index);
+        let mut same = range.changes.iter().flat_map(|change| self.ranges.iter().filter(is_of(change.index)));
+        if is_left(range) && same.all(is_left) {
+            return Ok(());
+        }
+        let why = left.refused.first().map(|(_, error)| error.clone().into_text());
+        Err(OpenError::Retry(why.unwrap_or_else(|| {
+            format!("{}: files with unsettled writes are held back", self.root.display())
+        })))
+    }
+
+    /// Cuts what does not count. Returns where each file ends now, without those that are finished; or the
+    /// file that cannot be cut.
+    fn trim_all(
+        &mut self,
+        state: &JournalState,
+        verdict: &RangeVerdict,
+    ) -> Result<Vec<(FileNumber, Option<FilePlace>)>, (FileNumber, PathBuf, io::Error)> {
+        let mut ends: BTreeMap<FileNumber, u64> = BTreeMap::new();
+        for range in &verdict.counted {
+            ends.extend(range.parts.iter().map(|part| (part.number, part.to)));
+        }
+        let mut trimmed = Vec::new();
+        let found = std::mem::take(&mut self.found);
+        let mut failed = None;
+        for (number, found) in &found {
+            let Some(known) = state.files.get(number) else { continue };
+            let end = ends.get(number).copied().unwrap_or(known.place.end);
+            let FoundFile::Here(at, _) = found else {
+                trimmed.push((*number, None));
+                continue;
+            };
+            match self.trim(at, *number, end) {
+                // Lines that follow do not go to a file that was moved away.
+                Ok(place) => {
+                    let is_at_path = known.path().is_some_and(|path| self.root.join(path) == *at);
+                    trimmed.push((*number, Some(place).filter(|_| is_at_path)));
+                }
+                Err(error) => {
+                    failed = Some((*number, at.clone(), error));
+                    break;
+                }
+            }
+        }
+        self.found = found;
+        match failed {
+            None => Ok(trimmed),
+            Some((number, path, error)) => {
+                self.found.remove(&number);
+                Err((number, path, error))
+            }
+        }
+    }
+
+    /// Brings the state to what counts.
     fn finish(
-        mut self,
+        self,
         state: &mut JournalState,
-        RangeVerdict { counted, dropped }: RangeVerdict,
+        (RangeVerdict { counted, dropped, kept }, trimmed): (
+            RangeVerdict,
+            Vec<(FileNumber, Option<FilePlace>)>,
+        ),
+        left: &LeftFiles,
         this_boot: Option<u128>,
-    ) -> Result<(), OpenError> {
+    ) {
         let all = counted.len() + dropped;
         if all > 0 {
             let text =
@@ -214,42 +344,33 @@ impl Recovery<'_> {
         }
         let last = counted.last().map_or(0, |range| range.sequence);
         let sequence = last.max(state.next_sequence() - 1);
-        let mut ends: BTreeMap<FileNumber, u64> = BTreeMap::new();
-        for range in &counted {
-            state.settle(&range.changes, 0);
-            ends.extend(range.parts.iter().map(|part| (part.number, part.to)));
-        }
+        counted.iter().for_each(|range| state.settle(&range.changes, 0));
         let (mut files, mut finished) = (Vec::new(), Vec::new());
-        for (number, found) in std::mem::take(&mut self.found) {
-            let Some(known) = state.files.get(&number) else { continue };
-            let end = ends.get(&number).copied().unwrap_or(known.place.end);
-            let left = match found {
-                FoundFile::Here(at, _) => {
-                    let trimmed = self.trim(&at, number, end).map_err(|error| classify(&at, &error))?;
-                    // Lines that follow do not go to a file that was moved away.
-                    let is_at_path = known.path().is_some_and(|path| self.root.join(path) == at);
-                    Some(trimmed).filter(|_| is_at_path)
-                }
-                FoundFile::Gone => None,
-            };
-            match left {
+        for (number, place) in trimmed {
+            match place {
                 Some(place) => files.push(MarkedFile { number, name: None, place }),
                 None => finished.push(number),
             }
         }
-        let mark = Mark { sequence, files, finished, ..Mark::default() };
+        let is_unknown = |number: &&FileNumber| !self.is_all_known(**number);
+        let unexamined = left.numbers.iter().filter(is_unknown).copied().collect();
+        let held = kept.iter().map(|range| range.sequence).filter(|one| *one < sequence).collect();
+        let mark = Mark { sequence, held, files, finished, unexamined, ..Mark::default() };
         state.apply(JournalEntry::Mark(mark), 0);
-        state.forget_ranges();
+        state.keep_ranges(kept);
         // If the boot is unknown, no later boot is taken for the same one.
         state.session = Some(Session { boot: this_boot.unwrap_or_default(), closed: false });
-        Ok(())
     }
 
     /// Cuts what does not count, and returns where the file ends now.
     fn trim(&mut self, path: &Path, number: FileNumber, end: u64) -> io::Result<FilePlace> {
         let label = self.label.with_path(path);
         let mut opened = open_existing(self.disk, path)?;
-        let reach = if self.is_known { self.reach.get(&number).copied().unwrap_or(end) } else { u64::MAX };
+        let reach = if self.is_all_known(number) {
+            self.reach.get(&number).copied().unwrap_or(end)
+        } else {
+            u64::MAX
+        };
         #[cfg(test)]
         let reach = if PARTS_STAY.get() { end } else { reach };
         cut_rest(&mut opened, end, reach, (&label, self.memory))?;

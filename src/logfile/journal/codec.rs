@@ -11,8 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use super::entry::{
-    ClosingFile, FileHead, FilePlace, JournalEntry, Landmark, Mark, MemberIdentity, NamedFile, ONLY_FILE,
-    PartitionState, PositionChange, RangePart, Session,
+    ClosingFile, FileHead, FileNumber, FilePlace, JournalEntry, Landmark, Mark, MemberIdentity, NamedFile,
+    ONLY_FILE, PartitionState, PositionChange, RangePart, Session,
 };
 use super::entry_reader::EntryReader;
 use crate::logfile::disk::FileId;
@@ -27,6 +27,9 @@ const KIND_MEMBER: u8 = 5;
 
 /// The tag of a state: the offsets that the log file holds.
 const TAG_HELD: u8 = 1;
+
+/// The tag of a mark: the files that could not be examined.
+const TAG_UNEXAMINED: u8 = 1;
 
 /// How a record's fingerprint was made: of key and value.
 const FINGERPRINT_CONTENT: u8 = 1;
@@ -258,6 +261,11 @@ fn encode_mark(out: &mut Vec<u8>, mark: &Mark) {
         encode_state(&mut state, &partition.state);
         encode_count(out, state.len());
         out.extend_from_slice(&state);
+    }
+    if !mark.unexamined.is_empty() {
+        out.push(TAG_UNEXAMINED);
+        encode_count(out, mark.unexamined.len() * size_of::<FileNumber>());
+        mark.unexamined.iter().for_each(|number| out.extend_from_slice(&number.to_be_bytes()));
     }
 }
 

@@ -180,6 +180,8 @@ pub struct Mark {
     pub closing: Vec<ClosingFile>,
     /// Files that are finished: nothing is written to these any more.
     pub finished: Vec<FileNumber>,
+    /// Files that no start could examine since a loss of power: they may hold lines whose ranges are lost.
+    pub unexamined: Vec<FileNumber>,
     /// The offsets that are about to be committed.
     pub commits: Vec<MarkedCommit>,
     /// What the mark repeats of earlier entries.

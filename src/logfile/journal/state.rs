@@ -91,6 +91,8 @@ pub(in crate::logfile) struct JournalState {
     pub(in crate::logfile) session: Option<Session>,
     /// This pandad's identity in its group, if this pandad is a member.
     pub(in crate::logfile) member: Option<MemberIdentity>,
+    /// The files that no start could examine since a loss of power.
+    pub(in crate::logfile) unexamined: BTreeSet<FileNumber>,
     /// The ranges after the last mark, in order. They are written, but may not be durable.
     pub(in crate::logfile) recent: VecDeque<Range>,
 }
@@ -145,6 +147,7 @@ impl JournalState {
                 self.finished.push((number, at));
             }
         }
+        self.unexamined = std::mem::take(&mut mark.unexamined).into_iter().collect();
         for partition in repeat.partitions {
             let RepeatedPartition { index, state, .. } = &partition;
             // Usually earlier entries have given this state already, and the ranges know more landmarks
@@ -345,7 +348,8 @@ impl JournalState {
         let files = files.collect();
         // The partitions' states contain the committed offsets already.
         let closing = self.closing_since(0);
-        self.mark.clone().map(|mark| Mark { files, closing, commits: Vec::new(), repeat, ..mark })
+        let unexamined = self.unexamined.iter().copied().collect();
+        self.mark.clone().map(|mark| Mark { files, closing, unexamined, commits: Vec::new(), repeat, ..mark })
     }
 }
 

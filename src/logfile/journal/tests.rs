@@ -91,14 +91,16 @@ fn mark() -> impl Strategy<Value = Mark> {
         (proptest::collection::vec(any::<u64>(), 0..3), proptest::collection::vec(any::<u32>(), 0..3));
     let closing = (any::<u32>(), "[a-z{}-]{1,9}(/[a-z{}-]{1,9}){0,3}")
         .prop_map(|(number, to)| ClosingFile { number, to: PathBuf::from(to) });
-    let lists = (lists, proptest::collection::vec(closing, 0..3));
+    let unexamined = proptest::collection::vec(any::<u32>(), 0..3);
+    let lists = (lists, proptest::collection::vec(closing, 0..3), unexamined);
     (any::<u64>(), files(), lists, commits, repeat()).prop_map(
-        |(sequence, files, ((held, finished), closing), commits, repeat)| Mark {
+        |(sequence, files, ((held, finished), closing, unexamined), commits, repeat)| Mark {
             sequence,
             held,
             files,
             closing,
             finished,
+            unexamined,
             commits,
             repeat,
         },

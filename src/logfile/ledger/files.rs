@@ -61,6 +61,15 @@ impl Ledger {
         inner.append_mark(mark, &settled)
     }
 
+    /// Makes the journal durable up to here.
+    ///
+    /// # Errors
+    /// The journal's disk refuses.
+    pub(in crate::logfile) fn sync_journal(&self) -> io::Result<()> {
+        let journal = self.lock().journal.to_sync();
+        journal.sync()
+    }
+
     /// The files of the journal, if it has several.
     pub(in crate::logfile) fn numbered_files(&self) -> Vec<(NamedFile, FileNumber, Option<PathBuf>)> {
         let inner = self.lock();

@@ -45,6 +45,7 @@ impl LedgerState {
             }
         }
         mark.finished.extend(self.state.finished_since(since));
+        mark.unexamined = self.state.unexamined.iter().copied().collect();
         JournalEntry::Mark(Mark { repeat, ..mark })
     }
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use super::{FileWriters, OpenWriter};
 use crate::logfile::disk::directory_of;
-use crate::logfile::journal::{FileNumber, FilePlace, MarkedFile, NamedFile};
-use crate::logfile::locate::{head, tail};
+use crate::logfile::journal::{FileNumber, MarkedFile, NamedFile};
 use crate::logfile::recovery::{self, OpenedLog};
 use crate::logfile::writer::{AppendError, LogWriter};
 
@@ -85,7 +84,7 @@ impl FileWriters {
         self.directories.make(&*self.disk, directory).map_err(refused)?;
         let mut opened = recovery::open(&*self.disk, path).map_err(refused)?;
         if let Some((number, place)) = known
-            && goes_on(&mut opened, &place).map_err(refused)?
+            && opened.goes_on_at(&place).map_err(refused)?
         {
             return Ok((opened, Some(number)));
         }
@@ -127,22 +126,4 @@ impl FileWriters {
 /// The error, with the file that it is of.
 fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
-/// Whether the file is the one that was left at this place. Then writing goes on there; what others have
-/// appended is met by the writer.
-fn goes_on(opened: &mut OpenedLog, place: &FilePlace) -> io::Result<bool> {
-    if opened.id != place.file || opened.end < place.end {
-        return Ok(false);
-    }
-    let before = tail(&opened.file, place.end)?;
-    if crc32fast::hash(&before) != place.before {
-        return Ok(false);
-    }
-    let head = head(&opened.file, place.end)?;
-    if place.head.is_some_and(|known| known != head) {
-        return Ok(false);
-    }
-    (opened.end, opened.tail, opened.head) = (place.end, before, head);
-    Ok(true)
 }

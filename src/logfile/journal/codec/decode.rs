@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::is_below;
-use super::{FINGERPRINT_CONTENT, FLAG_SNAPSHOT, NO_HEAD, SEVERAL, TAG_HELD};
+use super::{FINGERPRINT_CONTENT, FLAG_SNAPSHOT, NO_HEAD, SEVERAL, TAG_HELD, TAG_UNEXAMINED};
 use crate::logfile::disk::FileId;
 use crate::logfile::journal::entry::{
     ClosingFile, FileHead, FileNumber, FilePlace, Landmark, Mark, MarkRepeat, MarkedCommit, MarkedFile,
@@ -90,7 +90,19 @@ pub(in crate::logfile::journal) fn range_part(
     })
 }
 
+/// Reads a mark with its tags, up to the end of the bytes.
 pub(super) fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
+    let mut mark = decode_mark_fields(reader)?;
+    while let Some((tag, bytes)) = reader.next_tag()? {
+        if tag == TAG_UNEXAMINED {
+            let numbers = bytes.as_chunks().0.iter().map(|number| FileNumber::from_be_bytes(*number));
+            mark.unexamined = numbers.collect();
+        }
+    }
+    Some(mark)
+}
+
+fn decode_mark_fields(reader: &mut EntryReader<'_>) -> Option<Mark> {
     let is_snapshot = reader.u8()? & FLAG_SNAPSHOT != 0;
     let (sequence, announced) = (reader.u64()?, reader.u64()?);
     let (synced_to, since) = (reader.u64()?, reader.u64()?);
@@ -111,6 +123,7 @@ pub(super) fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
         files,
         closing,
         finished,
+        unexamined: Vec::new(),
         commits: reader.list(commit)?,
         repeat: MarkRepeat {
             is_snapshot,

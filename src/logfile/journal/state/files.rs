@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{JournalState, ends_of};
 use crate::logfile::disk::FileId;
-use crate::logfile::journal::{ClosingFile, FileNumber, FilePlace, MarkedFile, NamedFile, ONLY_FILE};
+use crate::logfile::journal::{ClosingFile, FileNumber, FilePlace, MarkedFile, NamedFile, ONLY_FILE, Range};
 
 /// What is known of one file, and which marks changed that.
 #[derive(Debug, Clone)]
@@ -102,12 +102,17 @@ impl JournalState {
         }
     }
 
-    /// The ranges that were read and are not settled do not count.
-    pub(in crate::logfile) fn forget_ranges(&mut self) {
-        self.recent.clear();
+    /// Of the ranges that were read and are not settled, only these may still count.
+    pub(in crate::logfile) fn keep_ranges(&mut self, kept: Vec<Range>) {
         for known in self.files.values_mut() {
             known.next = (known.place.file, known.place.end);
         }
+        for part in kept.iter().flat_map(|range| &range.parts) {
+            if let Some(known) = self.files.get_mut(&part.number) {
+                known.next = (part.file, part.to);
+            }
+        }
+        self.recent = kept.into();
     }
 
     /// Whether this is the journal of a set of files.
