@@ -3,7 +3,7 @@
 //! continue.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
@@ -18,7 +18,7 @@ use crate::logfile::{LockRequest, PendingRequest, RequestOutcome};
 /// `Failed`: the configuration has no log file, or one was not reopened in time. The answers for the other
 /// files are still waited for.
 pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
-    let mut paths = config.kafka_to_file.as_ref().map(|job| job.journals()).unwrap_or_default();
+    let mut paths: Vec<PathBuf> = config.kafka_to_file.iter().map(|job| job.journal()).collect();
     if config.daemon.log != "stderr" {
         paths.push(config.daemon.log.clone().into());
     }

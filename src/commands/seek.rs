@@ -150,27 +150,22 @@ pub fn run(
     ))
 }
 
-/// The log file of the topic, if this configuration reads the topic.
+/// The path beside which the journal of the topic is, if this configuration reads the topic.
 fn file_of(job: &KafkaToFileConfig, topic: &str) -> Result<PathBuf, Error> {
     let subscribed = match &job.kafka.topics {
         TopicSelection::Named(names) => SubscribedTopics::Named(names.clone()),
         TopicSelection::Like(pattern) => SubscribedTopics::Like(pattern.clone()),
     };
-    let paths = job.journals();
-    let number = job.kafka.topics.names().iter().position(|name| name == topic).unwrap_or(0);
-    // One file holds all topics, or each topic has its own.
-    let path = if paths.len() > 1 { paths.get(number) } else { paths.first() };
-    match path {
-        Some(path) if subscribed.contains(topic) => Ok(path.clone()),
-        _ => Err(Error::Failed(format!(
+    match subscribed.contains(topic) {
+        true => Ok(job.journal()),
+        false => Err(Error::Failed(format!(
             "{topic}: this configuration does not read the topic, only {subscribed}"
         ))),
     }
 }
 
-fn lock(job: &KafkaToFileConfig) -> Result<Vec<Lock>, Error> {
-    let locks: Result<Vec<Lock>, _> = job.journals().iter().map(|path| Lock::take(path)).collect();
-    locks.map_err(|error| {
+fn lock(job: &KafkaToFileConfig) -> Result<Lock, Error> {
+    Lock::take(&job.journal()).map_err(|error| {
         Error::Failed(match error {
             OpenError::Fatal(why) => format!("{why}; stop it before a seek"),
             OpenError::Retry(why) | OpenError::Mend(why) => why,

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::host;
 use crate::jobs;
 use crate::kafka::AutoFetcher;
-use crate::logfile::parts::{LogPath, SetPath};
+use crate::logfile::parts::{LogPath, SetPath, TopicPath};
 use crate::logging;
 use crate::moment::Moment;
 use crate::verify::{self, FilesVerdict, LinePlaces, PartitionChoice, ReadLimits, VerifyRequest};
@@ -99,13 +99,16 @@ fn request(
 /// Where the log files are: each topic's, or those of a path of which the records decide which files there
 /// are.
 fn logs(section: &KafkaToFileConfig) -> Vec<LogPath> {
-    let paths = section.paths();
-    if paths.is_empty() {
-        let topics = section.kafka.topics.names().to_vec();
-        let complete = Some(section.log_file.complete.as_path()).filter(|path| !path.as_os_str().is_empty());
-        return vec![LogPath::Set(SetPath::new(section.log_file.path.clone(), topics, complete))];
+    let topics = section.kafka.topics.names();
+    match section.files() {
+        Some(paths) if !section.log_file.path.names_topic() => paths.into_iter().map(LogPath::File).collect(),
+        Some(paths) => TopicPath::all(&section.journal(), topics, paths).map(LogPath::Topic).collect(),
+        None => {
+            let file = &section.log_file;
+            let complete = Some(file.complete.as_path()).filter(|path| !path.as_os_str().is_empty());
+            vec![LogPath::Set(SetPath::new(file.path.clone(), topics.to_vec(), complete))]
+        }
     }
-    paths.into_iter().map(LogPath::File).collect()
 }
 
 /// Whether keep rules can have deleted rotated files, if there are so many.

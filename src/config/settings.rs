@@ -135,18 +135,18 @@ settings! {
 
 impl KafkaToFileConfig {
     /// The log files: one file, or, with `{topic}` in the path, one for each topic, in the order of topics.
-    /// None if the records decide which files there are.
-    pub fn paths(&self) -> Vec<PathBuf> {
-        self.log_file.path.known_paths(self.kafka.topics.names()).unwrap_or_default()
+    /// `None` if the records decide which files there are.
+    pub fn files(&self) -> Option<Vec<PathBuf>> {
+        self.log_file.path.known_paths(self.kafka.topics.names())
     }
 
-    /// The paths whose `.journal` and `.lock` are used: those of the log files, or, if the records decide
-    /// which files there are, one for all of these.
-    pub fn journals(&self) -> Vec<PathBuf> {
+    /// The path whose `.journal` and `.lock` are used: that of the log file, or one for all files of a path
+    /// with placeholders.
+    pub fn journal(&self) -> PathBuf {
         let path = &self.log_file.path;
-        match path.known_paths(self.kafka.topics.names()) {
-            Some(paths) => paths,
-            None => vec![path.fixed_directory().join(path.journal_name())],
+        match self.files().filter(|_| !path.names_topic()).and_then(|mut paths| paths.pop()) {
+            Some(path) => path,
+            None => path.fixed_directory().join(path.journal_name()),
         }
     }
 }

@@ -44,7 +44,7 @@ use std::sync::Arc;
 
 pub use checkpoint::Checkpoint;
 pub use file_set::{FileSet, FileSetOptions, FileWriters, RoutedPieces, open_set};
-pub use journal::{HeldOffsets, Landmark, MemberIdentity, PositionChange};
+pub use journal::{FileNumber, HeldOffsets, Landmark, MemberIdentity, PositionChange};
 pub use ledger::{Ledger, Settled};
 pub use lock::{Lock, LockRequest, LockRequests};
 pub use lock_request::{PendingRequest, RequestOutcome};
@@ -115,16 +115,14 @@ pub fn try_disk(path: &Path) -> io::Result<()> {
     RealDisk.remove(&at).and(tried)
 }
 
-/// Opens log files that could not be opened, as soon as that is possible.
+/// Says of topics' files that could not be opened when they can be.
 ///
 /// # Errors
 /// No thread can be started.
-pub fn start_reopener(options: LogFileOptions) -> io::Result<Reopener<LogFile>> {
-    Reopener::start(move |ClosedLog { path, sync_failed, .. }, memory| {
-        let tried = if *sync_failed { try_disk(path) } else { Ok(()) };
-        let opened =
-            tried.map_err(|error| classify(path, &error)).and_then(|()| open(path, &options, memory));
-        opened.map_err(|error| log::debug!("{}: still not open: {}", options.job, error.into_text())).ok()
+pub fn start_reopener(options: LogFileOptions) -> io::Result<Reopener<()>> {
+    Reopener::start(move |ClosedLog { path, sync_failed, .. }| {
+        let tried = try_topic_file(path, &options, *sync_failed);
+        tried.map_err(|error| log::debug!("{}: still not usable: {}", options.job, error.into_text())).ok()
     })
 }
 

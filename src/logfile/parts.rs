@@ -5,6 +5,7 @@
 mod copies;
 mod log_path;
 mod of_set;
+mod of_topic;
 mod reader;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use log_path::LogPath;
 pub use of_set::SetPath;
+pub use of_topic::TopicPath;
 pub use reader::PartReader;
 
 use super::backup::{CopyFailure, settled_state};
@@ -112,25 +114,43 @@ fn looked_at(look: &Look<'_>) -> Result<SettledLog, String> {
 }
 
 pub(super) fn look(disk: &Arc<dyn Disk>, log_file: &Path, looks: u32) -> Result<SettledLog, CopyFailure> {
-    let before = rotated(&**disk, log_file)?;
+    let before = rotated(&**disk, log_file, &[])?;
     let (journal, state) = settled_state(disk, log_file)?;
     let place = state.files.get(&ONLY_FILE).map(|known| known.place).ok_or_else(|| {
         CopyFailure::Changed(format!("{}: its journal does not know the file yet", log_file.display()))
     })?;
-    let newest = find_known(&**disk, log_file, WantedFile::only(&place, &state.recent), looks)?;
-    let mut parts = rotated(&**disk, log_file)?;
-    if names(&parts) != names(&before) {
-        return Err(CopyFailure::Changed(format!("{}: was rotated", log_file.display())));
-    }
-    parts.retain(|part| newest.as_ref().is_none_or(|newest| part.id != newest.id));
-    let doubt = newest.is_none().then(|| not_there(log_file));
-    parts.extend(newest);
+    let wanted = WantedFile::only(&place, &state.recent);
+    let (parts, doubt) = file_of(disk, log_file, Some(wanted), (before, &[]), looks)?;
     Ok(SettledLog {
         identity: Some(journal),
         partitions: settled_partitions(&state),
         parts,
         doubts: doubt.into_iter().collect(),
     })
+}
+
+/// The log file, which the journal knows, and its rotated files, which must be those from before the journal
+/// was read; and what is wrong with the log file. `others` are log files beside it.
+fn file_of(
+    disk: &Arc<dyn Disk>,
+    log_file: &Path,
+    wanted: Option<WantedFile<'_>>,
+    (before, others): (Vec<LogPart>, &[PathBuf]),
+    looks: u32,
+) -> Result<(Vec<LogPart>, Option<String>), CopyFailure> {
+    let is_known = wanted.is_some();
+    let newest = match wanted {
+        Some(wanted) => find_known(&**disk, log_file, wanted, looks)?,
+        None => None,
+    };
+    let mut parts = rotated(&**disk, log_file, others)?;
+    if names(&parts) != names(&before) {
+        return Err(CopyFailure::Changed(format!("{}: was rotated", log_file.display())));
+    }
+    parts.retain(|part| newest.as_ref().is_none_or(|newest| part.id != newest.id));
+    let doubt = (is_known && newest.is_none()).then(|| not_there(log_file));
+    parts.extend(newest);
+    Ok((parts, doubt))
 }
 
 fn settled_partitions(state: &JournalState) -> Vec<SettledPartition> {
@@ -202,9 +222,13 @@ fn names(parts: &[LogPart]) -> Vec<&PathBuf> {
 /// # Errors
 /// The directory cannot be read.
 pub fn archived(log_file: &Path, directory: &Path) -> Result<Vec<LogPart>, String> {
-    let name = log_file.file_name().unwrap_or_default();
-    let moved = directory.join(name);
-    let mut parts = rotated(&RealDisk, &moved).map_err(CopyFailure::into_text)?;
+    archived_beside(&directory.join(log_file.file_name().unwrap_or_default()), &[])
+}
+
+/// The rotated files beside this path, and the file at the path. `others` are log files beside it.
+fn archived_beside(log_file: &Path, others: &[PathBuf]) -> Result<Vec<LogPart>, String> {
+    let moved = log_file.to_owned();
+    let mut parts = rotated(&RealDisk, &moved, others).map_err(CopyFailure::into_text)?;
     // A copy of the log file itself, without its journal.
     if let Ok(stat) = RealDisk.stat(&moved)
         && stat.kind == FileKind::File
@@ -238,15 +262,16 @@ pub fn in_order(parts: &mut Vec<LogPart>) {
     });
 }
 
-/// The rotated files, oldest first.
-fn rotated(disk: &dyn Disk, log_file: &Path) -> Result<Vec<LogPart>, CopyFailure> {
+/// The rotated files, oldest first. `others` are log files beside it that have no journal of their own.
+fn rotated(disk: &dyn Disk, log_file: &Path, others: &[PathBuf]) -> Result<Vec<LogPart>, CopyFailure> {
     let target = disk.target(log_file);
     let directory = directory_of(&target);
     let refused =
         |error: io::Error| CopyFailure::Refused(format!("{}: cannot be read: {error}", directory.display()));
     let mut parts: Vec<LogPart> = Vec::new();
     let listed = disk.list(directory).map_err(refused)?;
-    let others = other_logs(&target, &listed);
+    let beside = others.iter().filter(|other| *other != log_file && is_rotated(&target, other)).cloned();
+    let others: Vec<PathBuf> = other_logs(&target, &listed).into_iter().chain(beside).collect();
     for path in listed {
         if !is_rotated(&target, &path) || others.iter().any(|other| is_of(other, &path)) {
             continue;

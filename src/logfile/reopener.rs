@@ -1,6 +1,5 @@
-//! Tries again and again to open log files that could not be opened, while others are written. A thread
-//! does it, because opening waits for a disk for as long as the disk likes. A file belongs to the thread
-//! until it is open: two openings at once would lock each other out.
+//! Tries again and again whether log files can be opened that could not be, while others are written. A
+//! thread does it, because a disk may take as long as it likes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use super::restart_memory::RestartMemory;
 use crate::threads;
 
 /// The pauses between two attempts for the same files: the first, and the longest.
@@ -26,7 +24,7 @@ pub struct ClosedLog {
     pub held_until: Option<Instant>,
 }
 
-/// See the module. `T` is an open log file.
+/// See the module. `T` is what an attempt gives that succeeds.
 #[derive(Debug)]
 pub struct Reopener<T> {
     /// The thread ends when this is dropped.
@@ -41,9 +39,7 @@ impl<T: Send + 'static> Reopener<T> {
     ///
     /// # Errors
     /// No thread can be started.
-    pub(super) fn start(
-        open: impl Fn(&ClosedLog, &mut RestartMemory) -> Option<T> + Send + 'static,
-    ) -> io::Result<Self> {
+    pub(super) fn start(open: impl Fn(&ClosedLog) -> Option<T> + Send + 'static) -> io::Result<Self> {
         let (closed, asked) = unbounded();
         let (done, opened) = unbounded();
         threads::spawn("log-reopen", move || reopen_all(&asked, &done, &open))?;
@@ -79,9 +75,9 @@ impl<T: Send + 'static> Reopener<T> {
 fn reopen_all<T>(
     asked: &Receiver<ClosedLog>,
     done: &Sender<(PathBuf, T)>,
-    open: &dyn Fn(&ClosedLog, &mut RestartMemory) -> Option<T>,
+    open: &dyn Fn(&ClosedLog) -> Option<T>,
 ) {
-    let mut closed: Vec<(ClosedLog, RestartMemory)> = Vec::new();
+    let mut closed: Vec<ClosedLog> = Vec::new();
     let mut pause = PAUSE_FIRST;
     loop {
         let next = match closed.is_empty() {
@@ -90,9 +86,7 @@ fn reopen_all<T>(
         };
         match next {
             Ok(file) => {
-                let mut memory = RestartMemory::default();
-                memory.sync_failed = file.sync_failed;
-                closed.push((file, memory));
+                closed.push(file);
                 pause = PAUSE_FIRST;
                 continue;
             }
@@ -101,11 +95,11 @@ fn reopen_all<T>(
         }
         pause = (pause * 2).min(PAUSE_MAX);
         let now = Instant::now();
-        closed.retain_mut(|(file, memory)| {
+        closed.retain(|file| {
             if file.held_until.is_some_and(|until| now < until) {
                 return true;
             }
-            match open(file, memory) {
+            match open(file) {
                 Some(log) => done.send((file.path.clone(), log)).is_err(),
                 None => true,
             }
@@ -139,9 +133,9 @@ mod tests {
         let attempts = Attempts::default();
         let seen = std::sync::Arc::clone(&attempts);
         let begun = Instant::now();
-        let mut reopener = Reopener::start(move |file, memory| {
+        let mut reopener = Reopener::start(move |file| {
             let mut seen = seen.lock().unwrap();
-            seen.push((file.path.clone(), memory.sync_failed, Instant::now()));
+            seen.push((file.path.clone(), file.sync_failed, Instant::now()));
             let tried = seen.iter().filter(|(path, ..)| *path == file.path).count();
             // The first file opens at the second attempt, the other ones at once.
             (file.path != Path::new("a") || tried == 2).then_some(tried)

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::checkpoint::Checkpoint;
+use super::journal::FileNumber;
 use super::ledger::{Ledger, Settled};
 
 /// The end that syncs. The settle thread owns it.
@@ -13,6 +14,11 @@ pub struct Settler {
 }
 
 impl Settler {
+    /// As [`Ledger::failed_files`].
+    pub fn failed_files(&self) -> Vec<FileNumber> {
+        self.ledger.failed_files()
+    }
+
     /// Makes a checkpoint durable. On return, its positions may be committed.
     ///
     /// # Errors

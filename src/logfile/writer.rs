@@ -237,7 +237,7 @@ impl LogWriter {
     }
 
     /// The file's number in its journal.
-    pub(super) fn number(&self) -> FileNumber {
+    pub fn number(&self) -> FileNumber {
         self.number
     }
 

@@ -300,7 +300,7 @@ fn names_that_no_file_system_takes_are_refused() {
     assert!(Config::parse(&deep(123), Path::new("t.inv")).is_ok());
     let topic = format!("{HEAD}kafka['topics']='{}'\nlog_file['path']='{{topic}}.log'\n", "t".repeat(249));
     let job = Config::parse(&topic, Path::new("t.inv")).unwrap().kafka_to_file.unwrap();
-    let [path] = &job.paths()[..] else { panic!("{:?}", job.paths()) };
+    let [path] = &job.files().unwrap()[..] else { panic!("{:?}", job.files()) };
     assert!(path.to_str().unwrap().contains("ttt%~") && path.file_name().unwrap().len() == 214, "{path:?}");
 }
 

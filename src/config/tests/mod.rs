@@ -29,7 +29,7 @@ fn the_original_as_printed() {
         ("log_kafka_master", "log_kafka_worker", 5)
     );
     assert_eq!((job.kafka.topics.names(), job.kafka.group.as_str()), (&["test".to_owned()][..], "test"));
-    assert_eq!(job.paths(), [PathBuf::from("/etc/pandad/consumer.log")]);
+    assert_eq!(job.files(), Some(vec![PathBuf::from("/etc/pandad/consumer.log")]));
     assert_eq!(job.log_file.settle, Duration::from_secs(1));
     let job = config.expired_to_list.unwrap();
     assert_eq!((job.name.as_str(), job.workers), ("subscrible_clear_master", 1));
@@ -197,15 +197,15 @@ fn a_path_with_placeholders_and_its_keys() {
         "log_file[path]='{topic}/{key}-{%F}.log'\nlog_file[time]=append\nlog_file[zone]='+05:30'\n\
          log_file[open]=8\nlog_file[future]=' 90m '\nlog_file[grace]=0s\nlog_file[new_files]=1\n",
     );
-    assert_eq!(job.paths(), [""; 0].map(PathBuf::from));
+    assert_eq!(job.files(), None);
     let LogFileConfig { path, time, zone, open, future, grace, new_files, .. } = job.log_file;
     assert_eq!(path.to_string(), "/etc/pandad/{topic}/{key}-{%F}.log");
     assert_eq!((time, zone.to_string().as_str(), open), (PathTime::Append, "+05:30", 8));
     assert_eq!((future.as_secs(), grace.as_secs(), new_files), (5_400, 0, 1));
-    let files = read("log_file[path]='x/{topic}.log'\n").paths();
+    let files = read("log_file[path]='x/{topic}.log'\n").files().unwrap();
     assert_eq!(files, ["/etc/pandad/x/b.log", "/etc/pandad/x/a.log"].map(PathBuf::from));
     let pattern = "[log_section]\nbroker_list=a\nkafka[topics]='/a.*/'\nlog_file[path]='{topic}.log'\n";
-    assert_eq!(load(pattern).kafka_to_file.unwrap().paths(), [""; 0].map(PathBuf::from));
+    assert_eq!(load(pattern).kafka_to_file.unwrap().files(), None);
 }
 
 /// What a path has no use for is a warning, and the defaults, as they are in the shipped file, say nothing.
@@ -243,6 +243,9 @@ fn files_that_are_none() {
     std::fs::write(&file, b"[log_section]\n;\xcf\xfb\xb7\xd1\n").unwrap();
     fails(&file, Some(2), "iconv -f GBK -t UTF-8");
     std::fs::write(&file, ORIGINAL).unwrap();
-    assert_eq!(Config::load(&file).unwrap().kafka_to_file.unwrap().paths(), [dir.join("consumer.log")]);
+    assert_eq!(
+        Config::load(&file).unwrap().kafka_to_file.unwrap().files(),
+        Some(vec![dir.join("consumer.log")])
+    );
     std::fs::remove_dir_all(&dir).unwrap();
 }

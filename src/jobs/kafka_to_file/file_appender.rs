@@ -16,7 +16,7 @@ use super::split::split;
 use super::write_gate::WriteGate;
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::logfile::{AppendError, Guard, Ledger, Lock, LockRequest, LockRequests, PositionChange};
+use crate::logfile::{AppendError, Guard, Ledger, PositionChange};
 use crate::plural::counted;
 use crate::record::TopicPartition;
 use crate::recycle::BufferPool;
@@ -33,8 +33,8 @@ pub(super) struct FileAppender {
     path: PathBuf,
     pub(super) end: FileEnd,
     pub(super) ledger: Ledger,
-    /// The lock file: other processes write requests into it and read the answers.
-    lock: Lock,
+    /// Whether another process has asked that the file be reopened.
+    pub(super) is_asked: bool,
     /// The number of the last signal to reopen that was served. `None` at first, because the file has just
     /// been opened.
     reopened: Option<u64>,
@@ -62,13 +62,13 @@ struct FileRefusal {
 }
 
 impl FileAppender {
-    pub(super) fn new(path: PathBuf, end: FileEnd, ledger: Ledger, lock: Lock) -> Self {
+    pub(super) fn new(path: PathBuf, end: FileEnd, ledger: Ledger) -> Self {
         let (queue, writing, changes) = (VecDeque::new(), Vec::new(), Vec::new());
         Self {
             path,
             end,
             ledger,
-            lock,
+            is_asked: false,
             reopened: None,
             queue,
             writing,
@@ -344,8 +344,13 @@ impl FileAppender {
         }
     }
 
-    /// Does what is due by the clock, and serves requests: signals, which `signals` counts, and requests in
-    /// the lock file.
+    /// Whether it was reopened after this many signals, and after the last request.
+    pub(super) fn is_reopened(&self, signals: u64) -> bool {
+        self.reopened == Some(signals) && !self.is_asked
+    }
+
+    /// Does what is due by the clock, and serves requests to reopen: signals, which `signals` counts, and those
+    /// of other processes.
     pub(super) fn tick(&mut self, signals: u64) -> Result<(), Fault> {
         self.end.tick().map_err(|error| self.fault(error))?;
         if let Some(before) = self.completeness.as_mut().and_then(|one| one.complete_before(&self.ledger)) {
@@ -354,16 +359,8 @@ impl FileAppender {
                 log::debug!("{}: finished {}", self.path.display(), counted(finished as u64, "file"));
             }
         }
-        // Requests are read before the file is examined: a request that comes later must wait for the next
-        // tick.
-        let asked = self.lock.requests().unwrap_or_else(|error| {
-            log::debug!("{}: the lock file cannot be read: {error}", self.path.display());
-            LockRequests::default()
-        });
-        let is_due = self.reopened != Some(signals) || asked.requests.contains(&LockRequest::Reopen);
-        if is_due && self.end.reopen().map_err(|error| self.fault(error))? {
-            self.reopened = Some(signals);
-            self.lock.record_reopened(&asked);
+        if !self.is_reopened(signals) && self.end.reopen().map_err(|error| self.fault(error))? {
+            (self.reopened, self.is_asked) = (Some(signals), false);
         }
         Ok(())
     }

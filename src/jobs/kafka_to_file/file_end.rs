@@ -1,28 +1,56 @@
 //! The end of the job that appends: one log file, or the files of a path with placeholders.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::formatter::FormattedBatch;
-use crate::logfile::{AppendError, FileSet, FileWriters, Guard, Ledger, Lock, LogFile, LogWriter, Settler};
-use crate::logfile::{Piece, PositionChange, RoutedPieces};
+use crate::logfile::{
+    AppendError, FileNumber, FileSet, FileWriters, Guard, Ledger, Lock, LogFile, LogWriter, Piece,
+    PositionChange, RoutedPieces, Settler,
+};
+use crate::report::JobHealth;
 
-/// What one journal is of, open and locked.
+/// The journal of a run and what it is of, open and locked.
 pub(super) struct OpenLog {
-    pub(super) end: FileEnd,
+    /// The path beside which the journal is.
+    pub(super) base: PathBuf,
+    pub(super) files: Vec<OpenFile>,
     pub(super) settler: Settler,
     pub(super) ledger: Ledger,
     pub(super) lock: Lock,
 }
 
-impl From<LogFile> for OpenLog {
-    fn from(LogFile { writer, settler, ledger, lock }: LogFile) -> Self {
-        Self { end: FileEnd::One(writer), settler, ledger, lock }
+/// A file of the job, or all files of a path of which the records decide which files there are.
+pub(super) struct OpenFile {
+    pub(super) path: PathBuf,
+    pub(super) end: FileEnd,
+    /// What only one of several files has.
+    pub(super) topic: Option<TopicFile>,
+}
+
+/// The topic of a file, and what is logged of the file's disk.
+#[derive(Clone)]
+pub(super) struct TopicFile {
+    pub(super) topic: String,
+    pub(super) health: Arc<JobHealth>,
+}
+
+impl OpenLog {
+    fn of_one(base: PathBuf, end: FileEnd, (settler, ledger, lock): (Settler, Ledger, Lock)) -> Self {
+        let files = vec![OpenFile { path: base.clone(), end, topic: None }];
+        Self { base, files, settler, ledger, lock }
     }
 }
 
-impl From<FileSet> for OpenLog {
-    fn from(FileSet { writers, settler, ledger, lock }: FileSet) -> Self {
-        Self { end: FileEnd::Many(writers), settler, ledger, lock }
+impl From<(PathBuf, LogFile)> for OpenLog {
+    fn from((path, LogFile { writer, settler, ledger, lock }): (PathBuf, LogFile)) -> Self {
+        Self::of_one(path, FileEnd::One(writer), (settler, ledger, lock))
+    }
+}
+
+impl From<(PathBuf, FileSet)> for OpenLog {
+    fn from((base, FileSet { writers, settler, ledger, lock }): (PathBuf, FileSet)) -> Self {
+        Self::of_one(base, FileEnd::Many(writers), (settler, ledger, lock))
     }
 }
 
@@ -36,6 +64,14 @@ pub(super) enum FileEnd {
 const LANE: usize = 0;
 
 impl FileEnd {
+    /// The file's number in the journal, if it is one.
+    pub(super) fn number(&self) -> Option<FileNumber> {
+        match self {
+            Self::One(writer) => Some(writer.number()),
+            Self::Many(_) => None,
+        }
+    }
+
     /// As of [`LogWriter::set_guard`].
     pub(super) fn set_guard(&mut self, guard: Guard) {
         match self {

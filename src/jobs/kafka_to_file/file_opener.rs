@@ -1,5 +1,5 @@
 //! Opens the log files of a run. One of several that cannot be opened does not hold up the others: a
-//! run has the files that are open, and ends when another one is.
+//! run has the files that are open, and ends when another one can be opened.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,95 +8,74 @@ use std::time::Instant;
 
 use super::NAME;
 use super::failed_syncs::FailedSyncs;
-use super::file_end::OpenLog;
+use super::file_end::{FileEnd, OpenFile, OpenLog, TopicFile};
 use super::line_router::Routing;
 use crate::config::{self, KafkaToFileConfig as Section, SyncPolicy};
 use crate::error::Fault;
 use crate::logfile::{
-    self, ClosedLog, FileSetOptions, LogFile, LogFileOptions, OpenError, Reopener, RestartMemory, Rotation,
-    RotationInterval,
+    self, ClosedLog, FileSetOptions, LogFileOptions, OpenError, Reopener, RestartMemory, Rotation,
+    RotationInterval, TopicFilesOptions,
 };
 use crate::report::{JobHealth, Stage};
 
-/// One of the log files, open.
-pub(super) struct OpenFile {
-    pub(super) path: PathBuf,
-    pub(super) log: OpenLog,
-    /// What only one of several files has.
-    pub(super) topic: Option<TopicFile>,
-}
-
-/// The topic of a file, and what is logged of the file's disk.
-#[derive(Clone)]
-pub(super) struct TopicFile {
-    pub(super) topic: String,
-    pub(super) health: Arc<JobHealth>,
+/// Which files the job has.
+enum Files {
+    /// One.
+    One(PathBuf),
+    /// One for each topic, in the order of the paths.
+    Topics(TopicFilesOptions, Vec<TopicFile>),
+    /// Those that the records decide on.
+    Set(FileSetOptions, Routing),
 }
 
 /// See the module.
 pub(super) struct FileOpener {
-    /// Every file, in the order of topics.
-    files: Vec<(PathBuf, Option<TopicFile>)>,
+    files: Files,
     options: LogFileOptions,
-    /// If the records decide which files there are: where their journal is, and how they are routed.
-    set: Option<(FileSetOptions, Routing)>,
-    /// What is remembered of the files between two runs.
+    /// What is remembered between two runs.
     memory: RestartMemory,
-    /// The files whose last run may have lost writes.
+    /// Whether the last run may have lost writes.
+    lost_writes: bool,
+    /// The files whose own last syncs have failed.
     unsynced: BTreeSet<PathBuf>,
-    /// The files whose own syncs have failed.
     pub(super) failed_syncs: FailedSyncs,
     /// Has the files that cannot be opened.
-    reopener: Option<Reopener<LogFile>>,
+    reopener: Option<Reopener<()>>,
+    /// The files of which that has said that they can be opened.
+    returned: BTreeSet<PathBuf>,
 }
 
 impl FileOpener {
     pub(super) fn new(section: &Section) -> Self {
-        let file = &section.log_file;
-        let rotation = Rotation {
-            size: file.rotate_size,
-            every: file.rotate_every.map(|every| match every {
-                config::RotationPeriod::Hour => RotationInterval::Hour,
-                config::RotationPeriod::Day => RotationInterval::Day,
-            }),
-            keep: file.rotate_keep as usize,
-            keep_bytes: file.keep_bytes,
-            keep_days: file.keep_days,
-            gzip: file.rotate_gzip,
-            ..Rotation::off()
-        };
-        let options = LogFileOptions { job: NAME, sync: file.sync == SyncPolicy::Always, rotation };
-        let (mut paths, mut set) = (section.paths(), None);
-        if paths.is_empty() {
-            paths = section.journals();
-            let base = paths.first().cloned().unwrap_or_default();
-            let complete_dir = Some(file.complete.clone()).filter(|path| !path.as_os_str().is_empty());
-            let open_max = file.open as usize;
-            let new_max = file.new_files as usize;
-            let set_options =
-                FileSetOptions { base, log_file: options.clone(), complete_dir, open_max, new_max };
-            let routing = Routing::of(file, set_options.files_max());
-            set = Some((set_options, routing));
-        }
-        let topics = if paths.len() > 1 { section.kafka.topics.names() } else { &[] };
-        let of_topic = |topic: &String| TopicFile {
-            topic: topic.clone(),
-            health: Arc::new(JobHealth::new(format!("{NAME}: the topic {topic}"))),
-        };
-        let topics = topics.iter().map(|topic| Some(of_topic(topic)));
+        let options = log_file_options(section);
         Self {
-            files: paths.into_iter().zip(topics.chain(std::iter::repeat(None))).collect(),
+            files: files_of(section, &options),
             options,
-            set,
             memory: RestartMemory::default(),
+            lost_writes: false,
             unsynced: BTreeSet::new(),
             failed_syncs: FailedSyncs::default(),
             reopener: None,
+            returned: BTreeSet::new(),
         }
     }
 
-    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.files.iter().map(|(path, _)| path.as_path())
+    /// The paths beside which files are written.
+    pub(super) fn paths(&self) -> Vec<&Path> {
+        match &self.files {
+            Files::One(path) => vec![path],
+            Files::Topics(options, _) => options.paths.iter().map(PathBuf::as_path).collect(),
+            Files::Set(options, _) => vec![&options.base],
+        }
+    }
+
+    /// The path beside which the journal is.
+    pub(super) fn base(&self) -> &Path {
+        match &self.files {
+            Files::One(path) => path,
+            Files::Topics(options, _) => &options.base,
+            Files::Set(options, _) => &options.base,
+        }
     }
 
     /// Findings from now on are logged again.
@@ -104,68 +83,101 @@ impl FileOpener {
         self.memory.forget_findings();
     }
 
-    /// Opens every file that is not open, in the order of topics, and says why others cannot be.
-    pub(super) fn open_all(&mut self) -> (Vec<OpenFile>, Vec<(PathBuf, OpenError)>) {
-        let mut reopened: Vec<_> = std::iter::from_fn(|| self.reopener.as_mut()?.take()).collect();
-        let (mut opened, mut refused) = (Vec::new(), Vec::new());
-        for (path, topic) in self.files.clone() {
-            let found = reopened.iter().position(|(other, _)| *other == path);
-            let log = match found.map(|at| reopened.swap_remove(at)) {
-                Some((_, log)) => Ok(log.into()),
-                None if self.is_awaited(&path) => continue,
-                None => self.open(&path, topic.is_some()),
-            };
-            match log {
-                Ok(log) => {
-                    self.unsynced.remove(&path);
-                    if let Some(topic) = &topic {
-                        topic.health.up(Stage::Opening, "opened");
-                    }
-                    opened.push(OpenFile { path, log, topic });
-                }
-                Err(error) => refused.push((path, error)),
+    /// Opens the journal and every file that is not waited for. Says which files cannot be opened, and why:
+    /// those, or the journal.
+    pub(super) fn open_all(&mut self) -> (Option<OpenLog>, Vec<(PathBuf, OpenError)>) {
+        self.memory.sync_failed = self.lost_writes;
+        let opened = match &self.files {
+            Files::One(path) => logfile::open(path, &self.options, &mut self.memory)
+                .map(|log| OpenLog::from((path.clone(), log))),
+            Files::Set(options, _) => logfile::open_set(options, &mut self.memory)
+                .map(|log| OpenLog::from((options.base.clone(), log))),
+            Files::Topics(..) => return self.open_topics(),
+        };
+        match opened {
+            Ok(log) => {
+                self.lost_writes = false;
+                (Some(log), Vec::new())
             }
+            Err(error) => (None, vec![(self.base().to_owned(), error)]),
         }
-        (opened, refused)
+    }
+
+    fn open_topics(&mut self) -> (Option<OpenLog>, Vec<(PathBuf, OpenError)>) {
+        let returned: Vec<_> = std::iter::from_fn(|| self.reopener.as_mut()?.take()).collect();
+        self.returned.extend(returned.into_iter().map(|(path, ())| path));
+        let Files::Topics(options, topics) = &self.files else { return (None, Vec::new()) };
+        let awaited = options.paths.iter().filter(|path| self.is_awaited(path));
+        let awaited: Vec<PathBuf> = awaited.cloned().collect();
+        let mut held_back: Vec<(PathBuf, OpenError)> = awaited
+            .iter()
+            .map(|path| (path.clone(), OpenError::Retry("it is waited for".to_owned())))
+            .collect();
+        let unsynced = self.unsynced.iter().filter(|path| !awaited.contains(path));
+        held_back.extend(unsynced.filter_map(|path| Some((path.clone(), self.cannot_sync(path)?))));
+        if held_back.len() == options.paths.len() {
+            held_back.retain(|(path, _)| !awaited.contains(path));
+            return (None, held_back);
+        }
+        let opened = match logfile::open_topics(options, held_back, &mut self.memory) {
+            Ok(opened) => opened,
+            Err(error) => return (None, vec![(options.base.clone(), error)]),
+        };
+        self.lost_writes = false;
+        let (mut files, mut refused) = (Vec::new(), opened.refused);
+        refused.retain(|(path, _)| !awaited.contains(path));
+        for (path, writer) in opened.files {
+            let number = options.paths.iter().position(|one| *one == path);
+            let Some(topic) = number.and_then(|number| topics.get(number)).cloned() else { continue };
+            self.unsynced.remove(&path);
+            self.returned.remove(&path);
+            let topic = Some(topic).filter(|_| topics.len() > 1);
+            topic.iter().for_each(|topic| topic.health.up(Stage::Opening, "opened"));
+            files.push(OpenFile { path, end: FileEnd::One(writer), topic });
+        }
+        if files.is_empty() {
+            return (None, refused);
+        }
+        let (settler, ledger, lock) = (opened.settler, opened.ledger, opened.lock);
+        (Some(OpenLog { base: options.base.clone(), files, settler, ledger, lock }), refused)
     }
 
     fn is_awaited(&self, path: &Path) -> bool {
         self.reopener.as_ref().is_some_and(|reopener| reopener.has(path))
     }
 
-    fn open(&mut self, path: &Path, is_one_of_several: bool) -> Result<OpenLog, OpenError> {
-        let sync_failed = self.unsynced.contains(path);
-        if sync_failed && is_one_of_several {
-            // Otherwise a disk that opens files and syncs none would end one run after the other. A trial
-            // beside the file does not show that the file itself can be synced.
-            if self.failed_syncs.held_until(path).is_some_and(|until| Instant::now() < until) {
-                return Err(OpenError::Retry(format!("cannot sync {}, again and again", path.display())));
-            }
-            let refused =
-                |error| OpenError::Retry(format!("cannot write beside {}: {error}", path.display()));
-            logfile::try_disk(path).map_err(refused)?;
+    /// Why one of several files is not opened after its syncs have failed. Otherwise a disk that opens files
+    /// and syncs none would end one run after the other. A trial beside the file does not show that the file
+    /// itself can be synced.
+    fn cannot_sync(&self, path: &Path) -> Option<OpenError> {
+        if self.failed_syncs.held_until(path).is_some_and(|until| Instant::now() < until) {
+            return Some(OpenError::Retry(format!("cannot sync {}, again and again", path.display())));
         }
-        self.memory.sync_failed = sync_failed;
-        match &self.set {
-            Some((options, _)) => logfile::open_set(options, &mut self.memory).map(OpenLog::from),
-            None => logfile::open(path, &self.options, &mut self.memory).map(OpenLog::from),
-        }
+        let error = logfile::try_disk(path).err()?;
+        Some(OpenError::Retry(format!("cannot write beside {}: {error}", path.display())))
     }
 
     /// How records are routed, if they decide which files there are.
     pub(super) fn routing(&self) -> Option<Routing> {
-        self.set.as_ref().map(|(_, routing)| routing.clone())
+        match &self.files {
+            Files::Set(_, routing) => Some(routing.clone()),
+            _ => None,
+        }
     }
 
-    /// Has these files opened as soon as that is possible, and logs what they wait for.
+    /// Waits for these files until each can be opened, and logs what they wait for.
     ///
     /// # Errors
     /// No thread can be started.
     pub(super) fn await_files(&mut self, refused: Vec<(PathBuf, OpenError)>) -> Result<(), Fault> {
         for (path, error) in refused {
-            let topic = self.files.iter().find(|(one, _)| *one == path).and_then(|(_, topic)| topic.as_ref());
-            if let Some(topic) = topic {
-                topic.health.down(Stage::Opening, &error.into_text());
+            let Files::Topics(options, topics) = &self.files else { continue };
+            let number = options.paths.iter().position(|one| *one == path);
+            let Some(topic) = number.and_then(|number| topics.get(number)) else { continue };
+            topic.health.down(Stage::Opening, &error.into_text());
+            if self.returned.remove(&path) {
+                // It seemed to be usable, and was not. The pauses grow, or one run ends after the other.
+                self.failed_syncs.record(&path);
             }
             let sync_failed = self.unsynced.contains(&path);
             let no_thread = |error: std::io::Error| Fault::Retry(error.to_string());
@@ -179,7 +191,7 @@ impl FileOpener {
         Ok(())
     }
 
-    /// Says whether a file is open that was not before.
+    /// Says whether a file can be opened that could not before.
     pub(super) fn watch(&self) -> Box<dyn Fn() -> bool + Send> {
         match &self.reopener {
             Some(reopener) => Box::new(reopener.watch()),
@@ -187,8 +199,55 @@ impl FileOpener {
         }
     }
 
-    /// A run has ended that may have lost writes to this file.
-    pub(super) fn record_lost_writes(&mut self, path: PathBuf) {
-        self.unsynced.insert(path);
+    /// A run has ended that may have lost writes.
+    pub(super) fn record_lost_writes(&mut self) {
+        self.lost_writes = true;
+    }
+
+    /// A sync of this file has failed.
+    pub(super) fn record_failed_sync(&mut self, path: &Path) {
+        self.failed_syncs.record(path);
+        if matches!(&self.files, Files::Topics(_, topics) if topics.len() > 1) {
+            self.unsynced.insert(path.to_owned());
+        }
+    }
+}
+
+fn log_file_options(section: &Section) -> LogFileOptions {
+    let file = &section.log_file;
+    let rotation = Rotation {
+        size: file.rotate_size,
+        every: file.rotate_every.map(|every| match every {
+            config::RotationPeriod::Hour => RotationInterval::Hour,
+            config::RotationPeriod::Day => RotationInterval::Day,
+        }),
+        keep: file.rotate_keep as usize,
+        keep_bytes: file.keep_bytes,
+        keep_days: file.keep_days,
+        gzip: file.rotate_gzip,
+        ..Rotation::off()
+    };
+    LogFileOptions { job: NAME, sync: file.sync == SyncPolicy::Always, rotation }
+}
+
+fn files_of(section: &Section, options: &LogFileOptions) -> Files {
+    let (file, base, log_file) = (&section.log_file, section.journal(), options.clone());
+    match section.files() {
+        Some(mut paths) if !file.path.names_topic() => Files::One(paths.pop().unwrap_or_default()),
+        Some(paths) => {
+            let of_topic = |topic: &String| TopicFile {
+                topic: topic.clone(),
+                health: Arc::new(JobHealth::new(format!("{NAME}: the topic {topic}"))),
+            };
+            let topics = section.kafka.topics.names().iter().map(of_topic).collect();
+            Files::Topics(TopicFilesOptions { base, paths, log_file }, topics)
+        }
+        None => {
+            let complete_dir = Some(file.complete.clone()).filter(|path| !path.as_os_str().is_empty());
+            let (open_max, new_max) = (file.open as usize, file.new_files as usize);
+            let set = FileSetOptions { base, log_file, complete_dir, open_max, new_max };
+            let routing = Routing::of(file, set.files_max());
+            Files::Set(set, routing)
+        }
     }
 }

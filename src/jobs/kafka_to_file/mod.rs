@@ -8,9 +8,10 @@ mod file_end;
 mod file_opener;
 mod file_router;
 mod formatter;
-mod ledgers;
 mod line_router;
+mod reopen_requests;
 mod run_error;
+mod shared_ledger;
 mod sink;
 mod source;
 mod split;
@@ -26,12 +27,13 @@ use std::time::{Duration, Instant};
 use super::Job;
 use completeness::Completeness;
 use file_appender::FileAppender;
-use file_end::OpenLog;
-use file_opener::{FileOpener, OpenFile};
+use file_end::{OpenFile, OpenLog};
+use file_opener::FileOpener;
 use file_router::FileRouter;
 use formatter::Formatter;
-use ledgers::Ledgers;
+use reopen_requests::ReopenRequests;
 use run_error::RunError;
+use shared_ledger::SharedLedger;
 use sink::{FileSink, FileSyncer};
 use source::{KafkaSource, SourceParts};
 use watermarks::Watermarks;
@@ -41,7 +43,7 @@ use crate::config::{self, KafkaToFileConfig as Section, Membership, OffsetLocati
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
 use crate::kafka::{self, AutoFetcher, ClaimNamer, Cluster, GroupClient, OffsetStorage};
-use crate::logfile::{self, Ledger, Lock, OpenError};
+use crate::logfile::{self, FileNumber, Ledger, OpenError};
 use crate::pipeline::{self, Parts, PipelineLimits};
 use crate::recycle::BufferPool;
 use crate::report::{CountedUnit, Counters, Stage};
@@ -58,8 +60,8 @@ pub(super) struct KafkaToFile {
     /// The path of the .inv, for faults.
     inv: String,
     counters: Arc<Counters>,
-    /// The files that `prepare` has opened for the first run.
-    opened: Option<Vec<OpenFile>>,
+    /// What `prepare` has opened for the first run.
+    opened: Option<OpenLog>,
     /// Whether the last run left its group because the disk refused every write.
     has_left_group: bool,
     /// What to change in the configuration, if another pandad has fenced the last run.
@@ -101,9 +103,8 @@ impl KafkaToFile {
         self.section.kafka.membership == Membership::Coordinated
     }
 
-    /// The membership of the group, or the standalone group client. A member's identity comes from
-    /// the journal of the first file that was open in the first run. `topics` are those of the files
-    /// that are open, if the job has several.
+    /// The membership of the group, or the standalone group client. A member's identity comes from the
+    /// journal. `topics` are those of the files that are open, if the job has several.
     fn group_client(
         &mut self,
         cluster: Cluster,
@@ -161,13 +162,13 @@ impl KafkaToFile {
 
 /// One run: builds a pipeline from open files, and keeps the facts that the next run must know.
 impl KafkaToFile {
-    /// The files that `prepare` has opened, or the files opened now.
-    fn take_files(&mut self) -> Result<Vec<OpenFile>, Fault> {
-        if let Some(files) = self.opened.take() {
-            return Ok(files);
+    /// What `prepare` has opened, or what is opened now.
+    fn take_log(&mut self) -> Result<OpenLog, Fault> {
+        if let Some(log) = self.opened.take() {
+            return Ok(log);
         }
-        let (files, mut refused) = self.open();
-        if files.is_empty() {
+        let (log, mut refused) = self.open();
+        let Some(log) = log else {
             match refused.pop() {
                 // Not only a person can end these faults: a file system may be mounted again, for example.
                 Some((_, OpenError::Retry(why) | OpenError::Mend(why))) => {
@@ -178,50 +179,48 @@ impl KafkaToFile {
                 None => {}
             }
             return Err(Fault::RetryLogged);
-        }
+        };
         self.opener.await_files(refused)?;
-        Ok(files)
+        Ok(log)
     }
 
-    fn open(&mut self) -> (Vec<OpenFile>, Vec<(PathBuf, OpenError)>) {
+    fn open(&mut self) -> (Option<OpenLog>, Vec<(PathBuf, OpenError)>) {
         if !self.counters.health.is_down() {
             self.opener.forget_findings();
         }
         self.opener.open_all()
     }
 
-    /// Builds the parts of a pipeline from the files, the group and the brokers. `ledgers` are
-    /// those of the files, in their order.
+    /// Builds the parts of a pipeline from the files, the group and the brokers.
     fn assemble(
         &mut self,
-        files: Vec<OpenFile>,
-        ledgers: &[Ledger],
+        log: OpenLog,
         stop: &Stop,
     ) -> Result<Parts<KafkaSource, impl Fn() -> Formatter + Send + Sync + use<>, FileSink, FileSyncer>, Fault>
     {
+        let OpenLog { base, files, settler, ledger, lock } = log;
         let topics = files.iter().filter_map(|file| Some(file.topic.as_ref()?.topic.clone()));
         let topics: Vec<String> = topics.collect();
         let router = FileRouter::new(topics.clone());
-        let journal =
-            ledgers.first().ok_or_else(|| Fault::Fatal("internal error: there is no log file".to_owned()))?;
-        let silent = journal.member().is_some_and(|member| member.silent);
+        let silent = ledger.member().is_some_and(|member| member.silent);
         let cluster = super::kafka_cluster(&self.section, silent);
-        let names = claim_names(router.clone(), ledgers.to_vec());
-        let group_client = self.group_client(cluster.clone(), journal, &topics, names)?;
+        let names = claim_names(ledger.clone());
+        let group_client = self.group_client(cluster.clone(), &ledger, &topics, names)?;
         let gate = WriteGate::new(group_client.lease(), self.is_member());
         let watermarks = Watermarks::default();
         let grace = self.section.log_file.grace;
         let completeness = self.opener.routing().map(|_| Completeness::new(watermarks.clone(), grace));
-        let (mut appenders, mut settlers) = (Vec::new(), Vec::new());
-        for OpenFile { path, log: OpenLog { end, settler, ledger, lock }, topic } in files {
-            let appender = FileAppender::new(path.clone(), end, ledger, lock).guarded(gate.guard());
+        let numbers = files.iter().map(|file| file.end.number()).collect();
+        let paths = paths_by_number(&files);
+        let appender = |OpenFile { path, end, topic }| {
+            let appender = FileAppender::new(path, end, ledger.clone()).guarded(gate.guard());
             let appender = appender.finishing(completeness.clone());
-            appenders.push(match topic {
+            match topic {
                 Some(topic) => appender.among_others(topic.health),
                 None => appender,
-            });
-            settlers.push((path, settler));
-        }
+            }
+        };
+        let appenders = files.into_iter().map(appender).collect();
         let line_formatter = super::line_formatter(&self.section.log_file);
         let buffers = BufferPool::new(self.section.workers * 2);
         let worker_buffers = buffers.clone();
@@ -232,7 +231,7 @@ impl KafkaToFile {
             source: KafkaSource::new(SourceParts {
                 fetcher: Box::new(AutoFetcher::new(cluster, super::fetcher_kind(&self.section))),
                 group_client,
-                ledgers: Ledgers::new(router.clone(), ledgers.to_vec()),
+                ledger: SharedLedger::new(router.clone(), ledger.clone(), numbers),
                 start: self.section.kafka.start,
                 inv: self.inv.clone(),
                 counters: counters(),
@@ -249,16 +248,14 @@ impl KafkaToFile {
             sink: FileSink {
                 router,
                 files: appenders,
+                ledger,
+                requests: ReopenRequests::new(lock),
                 buffers,
                 counters: counters(),
                 stop: stop.clone(),
                 gate,
             },
-            settle: FileSyncer {
-                settlers,
-                counters: counters(),
-                failed_syncs: self.opener.failed_syncs.clone(),
-            },
+            settle: FileSyncer { settler, base, paths, counters: counters() },
         })
     }
 
@@ -278,23 +275,28 @@ impl KafkaToFile {
         log::log!(level, "{NAME}: running, reads {topics} into {}", self.section.log_file.path);
     }
 
-    /// Closes the journals, and keeps the facts about the end of this run that the next run must know.
-    fn conclude(&mut self, ended: Result<(), RunError>, ledgers: &[(PathBuf, Ledger)]) -> Result<(), Fault> {
-        let has_lost_writes = ended.as_ref().is_err_and(RunError::may_have_lost_writes);
-        for (path, ledger) in ledgers {
-            if let Err(error) = ledger.close() {
-                let path = path.display();
-                log::warn!(
-                    "{NAME}: {path}: cannot close the journal: {error}; the next start compares more of \
-                     the file"
-                );
-            }
-            if ledger.has_failed() {
-                self.opener.failed_syncs.record(path);
-            }
-            if has_lost_writes || ledger.has_failed() {
-                self.opener.record_lost_writes(path.clone());
-            }
+    /// Closes the journal, and remembers which syncs have failed. `paths` are those of the files by their
+    /// numbers in the journal.
+    fn close(&mut self, ledger: &Ledger, paths: &[(FileNumber, PathBuf)]) {
+        if let Err(error) = ledger.close() {
+            let path = self.opener.base().display();
+            log::warn!(
+                "{NAME}: {path}: cannot close the journal: {error}; the next start compares more of the file"
+            );
+        }
+        let failed = ledger.failed_files();
+        for (_, path) in paths.iter().filter(|(number, _)| failed.contains(number)) {
+            self.opener.record_failed_sync(path);
+        }
+        if ledger.has_failed() || !failed.is_empty() {
+            self.opener.record_lost_writes();
+        }
+    }
+
+    /// Keeps the facts about the end of this run that the next run must know.
+    fn conclude(&mut self, ended: Result<(), RunError>) -> Result<(), Fault> {
+        if ended.as_ref().is_err_and(RunError::may_have_lost_writes) {
+            self.opener.record_lost_writes();
         }
         self.opener.failed_syncs.end_run(Instant::now());
         let error = ended.as_ref().err();
@@ -320,13 +322,13 @@ impl Job for KafkaToFile {
             let faults = refused.into_iter().filter(|(_, error)| is_fault(error));
             return Err(faults.map(|(path, error)| self.local_fault(&path, error.into_text())).collect());
         }
-        if opened.is_empty() {
+        let Some(opened) = opened else {
             // `run` waits until a full or failing disk accepts writes again.
             if let Some((_, error)) = refused.pop() {
                 self.counters.health.down(Stage::Opening, &error.into_text());
             }
             return Ok(());
-        }
+        };
         match self.opener.await_files(refused) {
             Ok(()) => self.opened = Some(opened),
             // `run` opens the files again.
@@ -346,23 +348,24 @@ impl Job for KafkaToFile {
             self.try_disk()?;
             self.has_left_group = false;
         }
-        let files = self.take_files()?;
+        let log = self.take_log()?;
         self.counters.health.up(Stage::Opening, "opened");
-        // The locks are held until every thread of the run has ended.
-        let _locks: Vec<Lock> = files.iter().map(|file| file.log.lock.clone()).collect();
-        let open: Vec<_> = files.iter().map(|file| (file.path.clone(), file.log.ledger.clone())).collect();
-        let ledgers: Vec<Ledger> = open.iter().map(|(_, ledger)| ledger.clone()).collect();
-        let parts = self.assemble(files, &ledgers, stop)?;
+        // The lock is held until every thread of the run has ended.
+        let _lock = log.lock.clone();
+        let (ledger, paths) = (log.ledger.clone(), paths_by_number(&log.files));
+        let parts = self.assemble(log, stop)?;
         self.log_start();
         let ended = pipeline::run(NAME, &self.limits(), parts, stop, &self.counters);
-        self.conclude(ended, &open)
+        self.close(&ledger, &paths);
+        self.conclude(ended)
     }
 }
 
+fn paths_by_number(files: &[OpenFile]) -> Vec<(FileNumber, PathBuf)> {
+    files.iter().filter_map(|file| Some((file.end.number()?, file.path.clone()))).collect()
+}
+
 /// Gives the epoch of the claim for an offset that somebody else has set.
-fn claim_names(router: FileRouter, ledgers: Vec<Ledger>) -> ClaimNamer {
-    Box::new(move |partition, offset, generation| {
-        let ledger = router.of(&partition.topic).and_then(|number| ledgers.get(number));
-        ledger.map_or(0, |ledger| ledger.claim_name(partition, offset, generation))
-    })
+fn claim_names(ledger: Ledger) -> ClaimNamer {
+    Box::new(move |partition, offset, generation| ledger.claim_name(partition, offset, generation))
 }

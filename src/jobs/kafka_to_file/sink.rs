@@ -1,18 +1,18 @@
 //! The sink of the job: outcomes go to their log files, and the settle thread syncs the files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::failed_syncs::FailedSyncs;
 use super::file_appender::{FileAppender, discard};
 use super::file_router::FileRouter;
 use super::formatter::FormattedBatch;
+use super::reopen_requests::ReopenRequests;
 use super::run_error::{RunError, cannot_sync};
 use super::source::Feedback;
 use super::write_gate::WriteGate;
 use crate::error::Fault;
-use crate::logfile::{Checkpoint, Ledger, Settled, Settler};
+use crate::logfile::{Checkpoint, FileNumber, Ledger, Settled, Settler};
 use crate::pipeline;
 use crate::recycle::BufferPool;
 use crate::report::{Counters, Stage};
@@ -22,6 +22,8 @@ use crate::shutdown::Stop;
 pub(super) struct FileSink {
     pub(super) router: FileRouter,
     pub(super) files: Vec<FileAppender>,
+    pub(super) ledger: Ledger,
+    pub(super) requests: ReopenRequests,
     pub(super) buffers: BufferPool,
     pub(super) counters: Arc<Counters>,
     /// Counts requests to reopen the files.
@@ -32,7 +34,7 @@ pub(super) struct FileSink {
 impl pipeline::Sink for FileSink {
     type Outcome = FormattedBatch;
     type Feedback = Feedback;
-    type Checkpoint = Vec<(usize, Checkpoint)>;
+    type Checkpoint = Checkpoint;
     type Error = RunError;
 
     fn take(&mut self, batch: FormattedBatch) {
@@ -64,14 +66,17 @@ impl pipeline::Sink for FileSink {
     }
 
     fn tick(&mut self, messages: &mut Vec<Feedback>) -> Result<(), RunError> {
-        let asked = self.stop.reopens();
+        let signals = self.stop.reopens();
+        if self.requests.look(signals) {
+            self.files.iter_mut().for_each(|file| file.is_asked = true);
+        }
         for number in 0..self.files.len() {
             let Some(file) = self.files.get_mut(number) else { continue };
             let was_refused = file.refusal().is_some();
             if was_refused && !file.is_due(Instant::now()) {
                 continue;
             }
-            let mut ticked = file.tick(asked).map_err(RunError::from);
+            let mut ticked = file.tick(signals).map_err(RunError::from);
             if was_refused && ticked.is_ok() {
                 ticked = self.write_file(number, messages);
             }
@@ -82,21 +87,23 @@ impl pipeline::Sink for FileSink {
                 messages.push(Feedback::FileAccepts(number));
             }
         }
+        if self.files.iter().all(|file| file.is_reopened(signals)) {
+            self.requests.answer();
+        }
         self.check_refusals()
     }
 
     fn unsettled(&self) -> u64 {
-        self.files.iter().map(|file| file.ledger.unsettled()).sum()
+        self.ledger.unsettled()
     }
 
     fn needs_checkpoint(&self) -> bool {
-        self.files.iter().any(|file| file.ledger.needs_checkpoint())
+        self.ledger.needs_checkpoint()
     }
 
     fn checkpoint(&mut self) -> Self::Checkpoint {
         self.gate.close();
-        let wanting = self.files.iter_mut().enumerate().filter(|(_, file)| file.ledger.needs_checkpoint());
-        wanting.map(|(number, file)| (number, file.ledger.checkpoint())).collect()
+        self.ledger.checkpoint()
     }
 
     fn end(&mut self) {
@@ -107,8 +114,7 @@ impl pipeline::Sink for FileSink {
 /// The trouble of one file's disk is that file's: the others are written. A job with one file waits.
 impl FileSink {
     fn write_file(&mut self, number: usize, messages: &mut Vec<Feedback>) -> Result<(), RunError> {
-        let ledgers: Vec<Ledger> = self.files.iter().map(|file| file.ledger.clone()).collect();
-        let may_write = || self.gate.open(ledgers.iter());
+        let may_write = || self.gate.open(&self.ledger);
         let (gate, buffers, counters) = (&self.gate, &self.buffers, &self.counters);
         let Some(file) = self.files.get_mut(number) else { return Ok(()) };
         file.write(gate, &may_write, buffers, counters, messages)
@@ -144,35 +150,40 @@ impl FileSink {
     }
 }
 
-/// Syncs the files and their journals. `settlers` are in the order of the files.
+/// Syncs the files and their journal.
 pub(super) struct FileSyncer {
-    pub(super) settlers: Vec<(PathBuf, Settler)>,
+    pub(super) settler: Settler,
+    /// The path beside which the journal is.
+    pub(super) base: PathBuf,
+    /// The files by their numbers in the journal.
+    pub(super) paths: Vec<(FileNumber, PathBuf)>,
     pub(super) counters: Arc<Counters>,
-    pub(super) failed_syncs: FailedSyncs,
+}
+
+impl FileSyncer {
+    /// The files of which a sync has failed.
+    fn failed_paths(&self) -> impl Iterator<Item = &Path> {
+        let failed = self.settler.failed_files();
+        let is_failed = move |(number, _): &&(FileNumber, PathBuf)| failed.contains(number);
+        self.paths.iter().filter(is_failed).map(|(_, path)| path.as_path())
+    }
 }
 
 impl pipeline::Settle for FileSyncer {
-    type Checkpoint = Vec<(usize, Checkpoint)>;
+    type Checkpoint = Checkpoint;
     type Feedback = Feedback;
     type Error = RunError;
 
-    fn settle(&mut self, checkpoints: Self::Checkpoint) -> Result<Feedback, RunError> {
-        let mut commits = Vec::new();
-        let mut bytes = false;
-        for (number, checkpoint) in checkpoints {
-            let Some((path, settler)) = self.settlers.get_mut(number) else { continue };
-            bytes |= checkpoint.has_bytes();
-            match settler.settle(checkpoint) {
-                Ok(settled) => commits.extend(settled.commits),
-                Err(error) => {
-                    self.failed_syncs.record(path);
-                    return Err(cannot_sync(path, &error).into());
+    fn settle(&mut self, checkpoint: Checkpoint) -> Result<Feedback, RunError> {
+        let has_bytes = checkpoint.has_bytes();
+        match self.settler.settle(checkpoint) {
+            Ok(Settled { commits }) => {
+                if has_bytes {
+                    self.counters.health.up(Stage::Settling, "written again");
                 }
+                Ok(Feedback::Settled(Settled { commits }))
             }
+            Err(error) => Err(cannot_sync(self.failed_paths().next().unwrap_or(&self.base), &error).into()),
         }
-        if bytes {
-            self.counters.health.up(Stage::Settling, "written again");
-        }
-        Ok(Feedback::Settled(Settled { commits }))
     }
 }

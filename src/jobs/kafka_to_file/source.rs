@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use super::NAME;
 use super::formatter::{Truncated, UnreadableBatch};
-use super::ledgers::Ledgers;
 use super::run_error::RunError;
+use super::shared_ledger::SharedLedger;
 use super::watermarks::Watermarks;
 use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
@@ -62,7 +62,7 @@ pub(super) enum Feedback {
 pub(super) struct KafkaSource {
     fetcher: Box<dyn Fetcher>,
     group_client: Box<dyn GroupClient>,
-    ledgers: Ledgers,
+    ledger: SharedLedger,
     start: StartPolicy,
     /// The path of the .inv, for the commands that log lines name.
     inv: String,
@@ -100,7 +100,7 @@ pub(super) struct KafkaSource {
 pub(super) struct SourceParts {
     pub(super) fetcher: Box<dyn Fetcher>,
     pub(super) group_client: Box<dyn GroupClient>,
-    pub(super) ledgers: Ledgers,
+    pub(super) ledger: SharedLedger,
     pub(super) start: StartPolicy,
     /// The path of the .inv.
     pub(super) inv: String,
@@ -119,7 +119,7 @@ impl KafkaSource {
         Self {
             fetcher: from.fetcher,
             group_client: from.group_client,
-            ledgers: from.ledgers,
+            ledger: from.ledger,
             start: from.start,
             inv: from.inv,
             counters: from.counters,
@@ -145,8 +145,8 @@ impl KafkaSource {
     }
 
     /// The journal of this partition's file.
-    fn ledger(&self, partition: &TopicPartition) -> Result<&Ledger, Fault> {
-        self.ledgers.of(partition).ok_or_else(|| Fault::Fatal(format!("{partition}: has no log file")))
+    fn ledger_of(&self, partition: &TopicPartition) -> Result<&Ledger, Fault> {
+        self.ledger.of(partition).ok_or_else(|| Fault::Fatal(format!("{partition}: has no log file")))
     }
 
     /// Assigns the partition to the fetcher, under a new number.
@@ -154,7 +154,7 @@ impl KafkaSource {
         let Some(tracked) = self.partitions.get_mut(partition) else { return };
         self.assignments += 1;
         tracked.begin(&start, self.assignments);
-        if self.ledgers.is_any_of(partition, &self.refusing) {
+        if self.ledger.is_any_of(partition, &self.refusing) {
             // It is assigned when its file accepts writes again.
             return tracked.relinquish();
         }
@@ -164,13 +164,13 @@ impl KafkaSource {
     /// Assigns the partition from this position on. The fetcher first compares the log with the records
     /// that were written last.
     fn resume_from(&mut self, partition: &TopicPartition, position: i64) {
-        let landmarks = self.ledgers.of(partition).map(|ledger| ledger.landmarks(partition));
+        let landmarks = self.ledger.of(partition).map(|ledger| ledger.landmarks(partition));
         self.fetch_from(partition, StartOffset::At(position, landmark_pairs(&landmarks.unwrap_or_default())));
     }
 
     /// The position up to which the partition was written; `None` if it is not assigned to this pandad.
     fn written(&self, partition: &TopicPartition) -> Option<i64> {
-        self.ledgers.of(partition)?.written(partition).map(|(_, position)| position)
+        self.ledger.of(partition)?.written(partition).map(|(_, position)| position)
     }
 
     /// Fetches partitions whose waiting is over. Ends the outage of a partition when records after the
@@ -215,7 +215,9 @@ impl KafkaSource {
 
     /// Sets the position at which the partition goes on, whatever was written of it.
     fn set_position(&mut self, partition: &TopicPartition, position: i64) -> Result<(), Fault> {
-        self.ledger(partition)?.set_position(partition, position).map_err(|error| journal_fault(&error))?;
+        self.ledger_of(partition)?
+            .set_position(partition, position)
+            .map_err(|error| journal_fault(&error))?;
         // The group may not hold this position yet.
         self.gate.close();
         Ok(())
@@ -328,7 +330,7 @@ impl pipeline::Source for KafkaSource {
     fn feedback(&mut self, feedback: Feedback) {
         match feedback {
             Feedback::Settled(Settled { commits }) => {
-                self.ledgers.commit(commits, &mut *self.group_client);
+                self.ledger.commit(commits, &mut *self.group_client);
             }
             Feedback::Refused { partition, assignment, position } => {
                 self.take_refused(&partition, assignment, position);

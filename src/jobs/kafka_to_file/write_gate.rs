@@ -61,7 +61,7 @@ impl WriteGate {
 
     /// Whether lines may be written now. The lease must hold, and only one settle batch may be begun while
     /// the group does not hold every written position. Begins a settle batch if none is being written.
-    pub(super) fn open<'a>(&self, mut ledgers: impl Iterator<Item = &'a Ledger>) -> bool {
+    pub(super) fn open(&self, ledger: &Ledger) -> bool {
         if !self.is_shared {
             return true;
         }
@@ -71,10 +71,10 @@ impl WriteGate {
         if self.is_open.load(SeqCst) {
             return true;
         }
-        // The gate opens before the ledgers are examined. If another thread closes the gate during that,
-        // the examined ledgers have changed, and the gate must stay closed.
+        // The gate opens before the ledger is examined. If another thread closes the gate during that,
+        // the ledger has changed, and the gate must stay closed.
         self.is_open.store(true, SeqCst);
-        let group_holds_all = ledgers.all(Ledger::group_holds_all);
+        let group_holds_all = ledger.group_holds_all();
         if !group_holds_all {
             self.close();
         }

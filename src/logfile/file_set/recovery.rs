@@ -145,6 +145,9 @@ struct Recovery<'a> {
     found: BTreeMap<FileNumber, FoundFile>,
 }
 
+/// Where each file ends that was examined. `None`: it is finished.
+type Trimmed = Vec<(FileNumber, Option<FilePlace>)>;
+
 /// Which ranges count.
 #[derive(Default)]
 struct RangeVerdict {
@@ -282,13 +285,15 @@ impl Recovery<'_> {
         })))
     }
 
-    /// Cuts what does not count. Returns where each file ends now, without those that are finished; or the
-    /// file that cannot be cut.
+    /// Cuts what does not count.
+    ///
+    /// # Errors
+    /// The file that cannot be cut, and why.
     fn trim_all(
         &mut self,
         state: &JournalState,
         verdict: &RangeVerdict,
-    ) -> Result<Vec<(FileNumber, Option<FilePlace>)>, (FileNumber, PathBuf, io::Error)> {
+    ) -> Result<Trimmed, (FileNumber, PathBuf, io::Error)> {
         let mut ends: BTreeMap<FileNumber, u64> = BTreeMap::new();
         for range in &verdict.counted {
             ends.extend(range.parts.iter().map(|part| (part.number, part.to)));
@@ -329,10 +334,7 @@ impl Recovery<'_> {
     fn finish(
         self,
         state: &mut JournalState,
-        (RangeVerdict { counted, dropped, kept }, trimmed): (
-            RangeVerdict,
-            Vec<(FileNumber, Option<FilePlace>)>,
-        ),
+        (RangeVerdict { counted, dropped, kept }, trimmed): (RangeVerdict, Trimmed),
         left: &LeftFiles,
         this_boot: Option<u128>,
     ) {

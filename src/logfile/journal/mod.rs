@@ -16,11 +16,10 @@ mod state;
 mod tests;
 
 pub(super) use entry::{
-    CHECKED_BYTES, ClosingFile, FileHead, FileNumber, FilePlace, JournalEntry, Mark, MarkRepeat,
-    MarkedCommit, MarkedFile, NamedFile, ONLY_FILE, PartitionState, Range, RangePart, RepeatedPartition,
-    Session,
+    CHECKED_BYTES, ClosingFile, FileHead, FilePlace, JournalEntry, Mark, MarkRepeat, MarkedCommit,
+    MarkedFile, NamedFile, ONLY_FILE, PartitionState, Range, RangePart, RepeatedPartition, Session,
 };
-pub use entry::{Landmark, MemberIdentity, PositionChange};
+pub use entry::{FileNumber, Landmark, MemberIdentity, PositionChange};
 pub(super) use file::{EntryRefused, HALF_BYTES_MIN, JournalFile, JournalRead, JournalSync};
 pub use held::HeldOffsets;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::record::TopicPartition;
 impl KafkaSource {
     /// Whether the partition's file accepts no writes at present.
     pub(super) fn is_refused(&self, partition: &TopicPartition) -> bool {
-        self.ledgers.is_any_of(partition, &self.refusing)
+        self.ledger.is_any_of(partition, &self.refusing)
     }
 
     /// The sink drops what is in flight for this file.
@@ -40,7 +40,7 @@ impl KafkaSource {
 
     fn partitions_of(&self, file: usize) -> Vec<TopicPartition> {
         let all = self.partitions.keys();
-        all.filter(|partition| self.ledgers.file_of(partition) == Some(file)).cloned().collect()
+        all.filter(|partition| self.ledger.file_of(partition) == Some(file)).cloned().collect()
     }
 
     /// A run has the files that were open when it began. The next one has all of them.

@@ -55,13 +55,13 @@ impl KafkaSource {
                     if !offsets.is_empty() {
                         self.group_outage.up(Instant::now(), "back");
                     }
-                    self.ledgers.record_committed(&offsets, &mut *self.group_client);
+                    self.ledger.record_committed(&offsets);
                 }
                 GroupEvent::Revoked(until) => self.begin_release(Some(until)),
                 GroupEvent::Lost => self.begin_release(None),
                 GroupEvent::Named { id, silent } => {
                     // The member identity only makes a restart faster, so a failure here is not an outage.
-                    if let Err(error) = self.ledgers.record_member(&MemberIdentity { id, silent }) {
+                    if let Err(error) = self.ledger.record_member(MemberIdentity { id, silent }) {
                         log::debug!("{NAME}: cannot journal the member's name: {error}");
                     }
                 }
@@ -78,13 +78,13 @@ impl KafkaSource {
             let topic = &one.partition.topic;
             let in_group = |other: &Assigned| other.partition.topic == *topic && other.committed.is_some();
             one.new
-                || self.ledgers.of(&one.partition).is_some_and(|ledger| ledger.knows_topic(topic))
+                || self.ledger.of(&one.partition).is_some_and(|ledger| ledger.knows_topic(topic))
                 || assigned.iter().any(in_group)
         };
         let new: Vec<bool> = assigned.iter().map(read_already).collect();
         for (one, new) in assigned.iter().zip(new) {
             let resumed = self
-                .ledger(&one.partition)?
+                .ledger_of(&one.partition)?
                 .resume(&one.partition, one.committed, &one.metadata)
                 .map_err(|error| journal_fault(&error))?;
             self.count_skipped(&one.partition, &resumed.skipped);
@@ -151,7 +151,7 @@ impl KafkaSource {
         self.update_counters();
         if until.is_none() {
             // From here on the sink drops the outcomes in flight.
-            self.ledgers.release_all();
+            self.ledger.release_all();
         }
         self.release = Some(PendingRelease { until, commit_at: Instant::now() });
     }
@@ -166,10 +166,10 @@ impl KafkaSource {
                  it drops these records, and the next member with their partitions reads them again"
             );
             state.until = None;
-            self.ledgers.release_all();
+            self.ledger.release_all();
         }
         let is_ours = state.until.is_some();
-        if self.gate.done_count() < self.tasks || !self.ledgers.have_settled() {
+        if self.gate.done_count() < self.tasks || !self.ledger.has_settled() {
             if !self.counters.disk_refuses.load(SeqCst) && !self.waits_for_refused_write() {
                 return Ok(());
             }
@@ -179,16 +179,16 @@ impl KafkaSource {
             ));
         }
         // A commit that the settle thread handed over may not have arrived here yet.
-        if is_ours && self.ledgers.is_behind() {
-            if self.ledgers.is_committing() || Instant::now() < state.commit_at {
+        if is_ours && self.ledger.is_behind() {
+            if self.ledger.is_committing() || Instant::now() < state.commit_at {
                 return Ok(());
             }
             state.commit_at = Instant::now() + COMMIT_RETRY_PAUSE;
-            let commits = self.ledgers.take_commits().map_err(|error| journal_fault(&error))?;
-            self.ledgers.commit(commits, &mut *self.group_client);
+            let commits = self.ledger.take_commits().map_err(|error| journal_fault(&error))?;
+            self.ledger.commit(commits, &mut *self.group_client);
             return Ok(());
         }
-        self.ledgers.release_all();
+        self.ledger.release_all();
         self.release = None;
         self.group_client.confirm_release();
         Ok(())
@@ -200,7 +200,7 @@ impl KafkaSource {
         let refused = self.gate.refused_count();
         refused > 0
             && self.gate.done_count() + refused >= self.tasks
-            && self.ledgers.have_settled_but(&self.refusing)
+            && self.ledger.has_settled_but(&self.refusing)
     }
 
     /// Makes a member leave its partitions to others if its disk has accepted no writes for too long.
@@ -229,7 +229,7 @@ impl KafkaSource {
         if !self.gate.is_shared() {
             return GROUP_POLL_INTERVAL_MAX;
         }
-        match self.release.is_some() || self.ledgers.is_behind() {
+        match self.release.is_some() || self.ledger.is_behind() {
             true => GROUP_POLL_INTERVAL,
             // An assignment may come at any moment.
             false if self.partitions.is_empty() => GROUP_POLL_INTERVAL * 4,
@@ -242,18 +242,18 @@ impl KafkaSource {
     pub(super) fn commit_remaining(&mut self, until: Instant) {
         while Instant::now() < until {
             if let Some(offsets) = self.group_client.finish_commit(until) {
-                self.ledgers.record_committed(&offsets, &mut *self.group_client);
+                self.ledger.record_committed(&offsets);
                 if offsets.is_empty() {
                     // The commit was refused. A pause keeps the coordinator from being flooded.
                     std::thread::sleep(GROUP_POLL_INTERVAL * 10);
                 }
             }
-            if self.ledgers.is_committing() {
+            if self.ledger.is_committing() {
                 continue;
             }
-            match self.ledgers.take_commits() {
+            match self.ledger.take_commits() {
                 Ok(commits) if commits.is_empty() => return,
-                Ok(commits) => self.ledgers.commit(commits, &mut *self.group_client),
+                Ok(commits) => self.ledger.commit(commits, &mut *self.group_client),
                 Err(error) => {
                     log::warn!(
                         "{NAME}: cannot write the last commit to the journal: {error}; nothing is lost, \

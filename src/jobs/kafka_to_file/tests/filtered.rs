@@ -159,10 +159,13 @@ fn positions_behind_filtered_records_are_committed_and_survive_a_kill() {
     // Written, and killed before it is settled.
     let filtered = without_lines(member.fetches(12, 15));
     member.writes(vec![filtered]).unwrap();
-    member.sink.files.clear();
-    member.sync.settlers.clear();
+    let copy = member.dir.join("killed");
+    std::fs::create_dir(&copy).unwrap();
+    for name in ["out.log", "out.log.journal"] {
+        std::fs::copy(member.dir.join(name), copy.join(name)).unwrap();
+    }
     let options = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
-    let log = logfile::open(&member.dir.join("out.log"), &options, &mut RestartMemory::default()).unwrap();
+    let log = logfile::open(&copy.join("out.log"), &options, &mut RestartMemory::default()).unwrap();
     let resumed = log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
     assert_eq!(resumed.position, Some(15));
     assert_eq!(member.content(), lines(2));

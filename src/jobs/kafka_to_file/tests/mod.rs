@@ -19,13 +19,13 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::failed_syncs::FailedSyncs;
 use super::file_appender::FileAppender;
 use super::file_end::FileEnd;
 use super::file_router::FileRouter;
 use super::formatter::{FormattedBatch, Truncated, UnreadableBatch};
-use super::ledgers::Ledgers;
+use super::reopen_requests::ReopenRequests;
 use super::run_error::RunError;
+use super::shared_ledger::SharedLedger;
 use super::sink::{FileSink, FileSyncer};
 use super::source::{Feedback, KafkaSource, SourceParts};
 use super::watermarks::Watermarks;
@@ -35,7 +35,7 @@ use crate::error::Fault;
 use crate::kafka::{
     Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartBasis, StartOffset,
 };
-use crate::logfile::{self, Guard, Ledger, LogFileOptions, RestartMemory, Rotation};
+use crate::logfile::{self, Guard, Ledger, LogFileOptions, RestartMemory, Rotation, TopicFilesOptions};
 use crate::pipeline::{Settle, Sink, Source};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 use crate::recycle::BufferPool;
@@ -148,7 +148,7 @@ impl Member {
         let source = KafkaSource::new(SourceParts {
             fetcher: Box::new(Brokers(Arc::clone(&world))),
             group_client: Box::new(Group(Arc::clone(&world))),
-            ledgers: Ledgers::new(router.clone(), vec![ledger.clone()]),
+            ledger: SharedLedger::new(router.clone(), ledger.clone(), vec![Some(log.writer.number())]),
             start,
             inv: "/etc/t.inv".to_owned(),
             counters: Arc::clone(&counters),
@@ -158,22 +158,21 @@ impl Member {
             is_file_back: Box::new(|| false),
             stop: stop.clone(),
         });
-        let file = FileAppender::new(path.clone(), FileEnd::One(log.writer), ledger.clone(), log.lock)
+        let paths = vec![(log.writer.number(), path.clone())];
+        let file = FileAppender::new(path.clone(), FileEnd::One(log.writer), ledger.clone())
             .guarded(guard.or(gate.guard()));
         let buffers = BufferPool::new(2);
         let sink = FileSink {
             router,
             files: vec![file],
+            ledger: ledger.clone(),
+            requests: ReopenRequests::new(log.lock),
             buffers: buffers.clone(),
             counters: Arc::clone(&counters),
             stop,
             gate,
         };
-        let sync = FileSyncer {
-            settlers: vec![(path, log.settler)],
-            counters: Arc::clone(&counters),
-            failed_syncs: FailedSyncs::default(),
-        };
+        let sync = FileSyncer { settler: log.settler, base: path, paths, counters: Arc::clone(&counters) };
         Member {
             dir,
             world,
@@ -302,6 +301,14 @@ impl Drop for Member {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.dir);
     }
+}
+
+/// Where the files of the topics `a` and `b` are, each in a directory of its own, which is made.
+fn two_topics(dir: &std::path::Path, sync: bool) -> TopicFilesOptions {
+    let paths = ["a", "b"].map(|topic| dir.join(topic).join("out.log"));
+    paths.iter().for_each(|path| std::fs::create_dir_all(path.parent().unwrap()).unwrap());
+    let log_file = LogFileOptions { job: "test", sync, rotation: Rotation::off() };
+    TopicFilesOptions { base: dir.join("topics"), paths: paths.into(), log_file }
 }
 
 fn lines(count: i64) -> String {

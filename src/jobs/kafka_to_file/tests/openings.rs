@@ -34,7 +34,7 @@ fn a_directory_that_is_gone_ends_a_start_and_is_waited_for_later() {
     std::fs::create_dir_all(&directory).unwrap();
     let mut job = job(&directory);
     job.prepare().unwrap();
-    drop(job.take_files().unwrap());
+    drop(job.take_log().unwrap());
     std::fs::rename(&directory, &away).unwrap();
     let (_handle, stop) = shutdown::pair();
     for _ in 0..2 {
@@ -42,7 +42,7 @@ fn a_directory_that_is_gone_ends_a_start_and_is_waited_for_later() {
         assert!(job.counters().health.is_down());
     }
     std::fs::rename(&away, &directory).unwrap();
-    assert!(job.take_files().is_ok());
+    assert!(job.take_log().is_ok());
 
     // Waiting does not help against another pandad's lock.
     let options = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
@@ -61,7 +61,7 @@ fn a_member_that_has_left_tries_its_disk_before_it_joins() {
     // A run that began would end at once.
     let (handle, stop) = shutdown::pair();
     drop(handle);
-    assert_eq!(job.conclude(Err(RunError::LeftGroup), &[]), Err(Fault::RetryLogged));
+    assert_eq!(job.conclude(Err(RunError::LeftGroup)), Err(Fault::RetryLogged));
     let refused = job.run(&stop);
     assert!(
         matches!(&refused, Err(Fault::Retry(why)) if why.starts_with("cannot write beside ")),
@@ -80,11 +80,11 @@ fn only_a_member_of_its_group_has_a_name_there() {
         std::fs::create_dir_all(&directory).unwrap();
         let mut job = job_with(&directory, keys);
         assert_eq!((job.is_member(), job.name()), (is_member, "kafka_to_file"));
-        let files = job.take_files().unwrap();
-        let ledgers: Vec<Ledger> = files.iter().map(|file| file.log.ledger.clone()).collect();
+        let log = job.take_log().unwrap();
+        let ledger = log.ledger.clone();
         let (_handle, stop) = shutdown::pair();
-        drop(job.assemble(files, &ledgers, &stop).unwrap());
-        let name = format!("pandad-{:032x}", ledgers[0].identity());
+        drop(job.assemble(log, &stop).unwrap());
+        let name = format!("pandad-{:032x}", ledger.identity());
         assert_eq!(job.instance, is_member.then_some(name));
         std::fs::remove_dir_all(&directory).unwrap();
     }
@@ -99,21 +99,22 @@ fn lost_writes_are_remembered_for_the_next_run() {
     for (ended, left) in [(Ok(()), "line 0\nline 1\n"), (lost(), "line 0\n")] {
         std::fs::create_dir_all(&directory).unwrap();
         let (mut job, path) = (job(&directory), directory.join("out.log"));
-        let mut files = job.take_files().unwrap();
-        let ledger = files[0].log.ledger.clone();
+        let mut log = job.take_log().unwrap();
+        let ledger = log.ledger.clone();
         ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
         ledger.set_position(&partition(), 0).unwrap();
         let (line, mut crc) = (&b"line 0\n"[..], crc32fast::Hasher::new());
         crc.update(line);
         let change =
             PositionChange { index: ledger.written(&partition()).unwrap().0, position: 1, last: None };
-        let FileEnd::One(writer) = &mut files[0].log.end else { panic!("one file") };
+        let FileEnd::One(writer) = &mut log.files[0].end else { panic!("one file") };
         writer.append(&[Piece { bytes: line, crc: &crc }], &[change]).unwrap();
-        let _fault = job.conclude(ended, &[(path.clone(), ledger)]);
-        drop(files);
+        job.close(&ledger, &[]);
+        let _fault = job.conclude(ended);
+        drop(log);
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"line 1\n").unwrap();
-        drop(job.take_files().unwrap());
+        drop(job.take_log().unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), left);
         std::fs::remove_dir_all(&directory).unwrap();
     }
@@ -139,7 +140,7 @@ fn a_fenced_member_is_a_fault_of_the_configuration() {
         (Err(RunError::Fenced("a copy runs elsewhere".to_owned())), Some("a copy runs elsewhere")),
         (Ok(()), None),
     ] {
-        let _fault = job.conclude(ended, &[]);
+        let _fault = job.conclude(ended);
         let fault = job.config_fault();
         assert_eq!(fault.as_ref().map(|fault| fault.expected.as_str()), expected);
         assert!(fault.is_none_or(|fault| fault.key == "log_file['path']" && fault.file == "test.inv"));

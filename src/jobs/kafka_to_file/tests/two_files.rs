@@ -31,21 +31,21 @@ impl TwoFiles {
         let (handle, stop) = shutdown::pair();
         let gate = WriteGate::new(Lease::for_test(), false);
         let router = FileRouter::new(vec!["a".to_owned(), "b".to_owned()]);
-        let (mut files, mut ledgers, mut settlers) = (Vec::new(), Vec::new(), Vec::new());
-        for topic in ["a", "b"] {
-            let path = dir.join(topic).join("out.log");
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let options = LogFileOptions { job: "test", sync: false, rotation: Rotation::off() };
-            let log = logfile::open(&path, &options, &mut RestartMemory::default()).unwrap();
-            ledgers.push(log.ledger.clone());
-            settlers.push((path.clone(), log.settler));
-            let file = FileAppender::new(path, FileEnd::One(log.writer), log.ledger, log.lock);
-            files.push(file.among_others(Arc::new(JobHealth::new(topic))));
+        let options = two_topics(&dir, false);
+        let opened = logfile::open_topics(&options, Vec::new(), &mut RestartMemory::default()).unwrap();
+        let (ledger, mut files, mut numbers) = (opened.ledger, Vec::new(), Vec::new());
+        for (path, writer) in opened.files {
+            numbers.push((writer.number(), path.clone()));
+            let health = Arc::new(JobHealth::new(path.display().to_string()));
+            let file = FileAppender::new(path, FileEnd::One(writer), ledger.clone());
+            files.push(file.among_others(health));
         }
+        assert_eq!(files.len(), 2);
+        let of_files = numbers.iter().map(|(number, _)| Some(*number)).collect();
         let source = KafkaSource::new(SourceParts {
             fetcher: Box::new(Brokers(Arc::clone(&world))),
             group_client: Box::new(Group(Arc::clone(&world))),
-            ledgers: Ledgers::new(router.clone(), ledgers.clone()),
+            ledger: SharedLedger::new(router.clone(), ledger.clone(), of_files),
             start: StartPolicy::Earliest,
             inv: "/etc/t.inv".to_owned(),
             counters: Arc::clone(&counters),
@@ -55,9 +55,15 @@ impl TwoFiles {
             is_file_back: Box::new(|| false),
             stop: stop.clone(),
         });
-        let sync =
-            FileSyncer { settlers, counters: Arc::clone(&counters), failed_syncs: FailedSyncs::default() };
-        let sink = FileSink { router, files, buffers: BufferPool::new(2), counters, stop, gate };
+        let sync = FileSyncer {
+            settler: opened.settler,
+            base: options.base,
+            paths: numbers,
+            counters: Arc::clone(&counters),
+        };
+        let (buffers, requests) = (BufferPool::new(2), ReopenRequests::new(opened.lock));
+        let sink =
+            FileSink { router, files, ledger: ledger.clone(), requests, buffers, counters, stop, gate };
         let mut two = TwoFiles { dir, world, source, sink, sync, stop: handle };
         let assigned = ["a", "b"].map(|topic| Assigned {
             partition: of(topic),
@@ -67,7 +73,7 @@ impl TwoFiles {
         });
         two.world.said.lock().unwrap().push_back(GroupEvent::Assigned(assigned.into()));
         two.poll();
-        for (topic, ledger) in ["a", "b"].into_iter().zip(ledgers) {
+        for topic in ["a", "b"] {
             ledger.set_position(&of(topic), 0).unwrap();
             two.event(Event::Resolved(of(topic), 0, StartBasis::Bound));
         }
@@ -308,14 +314,12 @@ fn lost_writes_are_looked_for_in_every_file() {
     for has_lost_writes in [false, true] {
         let (opened, _) = opener.open_all();
         drop(opened);
-        for path in &paths {
-            std::fs::write(path, "line 0\n").unwrap();
-            if has_lost_writes {
-                opener.record_lost_writes(path.clone());
-            }
+        paths.iter().for_each(|path| std::fs::write(path, "line 0\n").unwrap());
+        if has_lost_writes {
+            opener.record_lost_writes();
         }
         let (opened, _) = opener.open_all();
-        assert_eq!(opened.len(), 2);
+        assert_eq!(opened.as_ref().unwrap().files.len(), 2);
         drop(opened);
         let expected = if has_lost_writes { "" } else { "line 0\n" };
         for path in &paths {
@@ -332,12 +336,12 @@ fn a_file_that_cannot_be_opened_comes_later() {
     std::fs::create_dir_all(dir.join("b")).unwrap();
     let mut opener = opener(&dir);
     let (opened, refused) = opener.open_all();
-    assert_eq!((opened.len(), refused.len()), (1, 1));
+    assert_eq!((opened.as_ref().unwrap().files.len(), refused.len()), (1, 1));
     opener.await_files(refused).unwrap();
     let is_back = opener.watch();
     drop(opened);
     let (opened, refused) = opener.open_all();
-    assert_eq!((opened.len(), refused.len()), (1, 0), "the other one is waited for");
+    assert_eq!((opened.as_ref().unwrap().files.len(), refused.len()), (1, 0), "the other one is waited for");
     assert!(!is_back());
     std::fs::create_dir_all(dir.join("a")).unwrap();
     let until = Instant::now() + Duration::from_secs(20);
@@ -347,7 +351,8 @@ fn a_file_that_cannot_be_opened_comes_later() {
     }
     drop(opened);
     let (opened, refused) = opener.open_all();
-    let topics: Vec<_> = opened.iter().map(|file| file.topic.clone().unwrap().topic).collect();
+    let files = opened.iter().flat_map(|log| &log.files);
+    let topics: Vec<_> = files.map(|file| file.topic.clone().unwrap().topic).collect();
     assert_eq!((topics, refused.len()), (vec!["a".to_owned(), "b".to_owned()], 0));
     std::fs::remove_dir_all(&dir).unwrap();
 }
