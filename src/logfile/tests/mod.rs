@@ -29,6 +29,7 @@ mod settling;
 mod siblings;
 mod starts;
 mod tokens;
+mod topic_files;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
