@@ -6,9 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::config::Config;
+use crate::config::{Config, KafkaToFileConfig};
 use crate::error::Error;
-use crate::logfile::{LockRequest, PendingRequest, RequestOutcome};
+use crate::logfile::{self, LockRequest, PendingRequest, RequestOutcome};
 
 /// Asks the pandad that runs with this configuration to reopen its log files, and waits for the answers up to
 /// `stop_timeout`, because pandad may settle first, as at a stop.
@@ -18,7 +18,7 @@ use crate::logfile::{LockRequest, PendingRequest, RequestOutcome};
 /// `Failed`: the configuration has no log file, or one was not reopened in time. The answers for the other
 /// files are still waited for.
 pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
-    let mut paths: Vec<PathBuf> = config.kafka_to_file.iter().map(|job| job.journal()).collect();
+    let mut paths: Vec<PathBuf> = config.kafka_to_file.iter().flat_map(locked).collect();
     if config.daemon.log != "stderr" {
         paths.push(config.daemon.log.clone().into());
     }
@@ -44,6 +44,15 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(Error::Failed(failed.join("\n"))) }
+}
+
+/// The paths beside which the locks of the job's log files are: one, unless an older pandad runs, which has a
+/// lock beside each topic's file.
+fn locked(job: &KafkaToFileConfig) -> Vec<PathBuf> {
+    let own = job.journal();
+    let is_held = |path: &Path| !logfile::is_unlocked(path);
+    let files = job.files().unwrap_or_default();
+    if is_held(&own) || !files.iter().any(|path| is_held(path)) { vec![own] } else { files }
 }
 
 /// The sentence about one file.

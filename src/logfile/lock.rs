@@ -218,6 +218,14 @@ impl LockHolder {
     }
 }
 
+/// Whether no pandad holds the log file at this path for certain.
+pub fn is_unlocked(path: &Path) -> bool {
+    match open(&with_suffix(path, ".lock"), false) {
+        Ok(file) => try_lock(&file).unwrap_or(false),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
 pub(super) fn open(at: &Path, create: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(create).truncate(false).mode(BESIDE_MODE);

@@ -46,7 +46,7 @@ pub use checkpoint::Checkpoint;
 pub use file_set::{FileSet, FileSetOptions, FileWriters, RoutedPieces, open_set};
 pub use journal::{FileNumber, HeldOffsets, Landmark, MemberIdentity, PositionChange};
 pub use ledger::{Ledger, Settled};
-pub use lock::{Lock, LockRequest, LockRequests};
+pub use lock::{Lock, LockRequest, LockRequests, is_unlocked};
 pub use lock_request::{PendingRequest, RequestOutcome};
 pub use open_error::OpenError;
 pub use options::LogFileOptions;
