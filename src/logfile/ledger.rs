@@ -59,8 +59,7 @@ impl Ledger {
     }
 
     fn lock(&self) -> MutexGuard<'_, LedgerState> {
-        // A panic elsewhere leaves no entry half applied, because each method writes the journal
-        // first and changes memory last.
+        // A panic leaves no entry half applied: each method writes the journal first, memory last.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -37,7 +37,6 @@ mod topic_files;
 mod writer;
 mod written_files;
 
-use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -58,13 +57,13 @@ pub use settler::Settler;
 pub use topic_files::{TopicFiles, TopicFilesOptions, open_topics, try_topic_file};
 pub use writer::{AppendError, Guard, LogWriter, Piece};
 
-use crate::log_names;
 use archive::Archive;
-use disk::{Disk, OpenMode, RealDisk, directory_of, with_suffix};
+use disk::{Disk, RealDisk};
 use journal::ONLY_FILE;
 use label::LogLabel;
 use open_error::classify;
-use opening::{begin_ledger, check_path, era, read_journal};
+pub use opening::try_disk;
+use opening::{begin_ledger, check_names, check_path, era, read_journal};
 
 /// A log file and its journal, open and locked.
 #[derive(Debug)]
@@ -103,18 +102,6 @@ pub fn open(path: &Path, options: &LogFileOptions, memory: &mut RestartMemory) -
     Ok(LogFile { writer, settler, ledger, lock })
 }
 
-/// Checks whether the disk accepts writes: writes as many bytes beside the log file as one write to
-/// it usually has, syncs them, and deletes them.
-///
-/// # Errors
-/// The disk refuses.
-pub fn try_disk(path: &Path) -> io::Result<()> {
-    let at = with_suffix(path, ".probe");
-    let file = RealDisk.open(&at, OpenMode::Truncate)?;
-    let tried = file.write_at(&vec![b'.'; PROBE_BYTES], 0).and_then(|()| file.sync());
-    RealDisk.remove(&at).and(tried)
-}
-
 /// Says of topics' files that could not be opened when they can be.
 ///
 /// # Errors
@@ -125,9 +112,6 @@ pub fn start_reopener(options: LogFileOptions) -> io::Result<Reopener<()>> {
         tried.map_err(|error| log::debug!("{}: still not usable: {}", options.job, error.into_text())).ok()
     })
 }
-
-/// The size of a usual write of the sink.
-const PROBE_BYTES: usize = 1024 * 1024;
 
 /// Opens the file, except for its lock, which needs the disk of this machine.
 fn open_with(
@@ -147,22 +131,4 @@ fn open_with(
     memory.sync_failed = false;
     let writer = LogWriter::new(Arc::clone(disk), (path, ONLY_FILE), ledger.clone(), opened, options);
     Ok((writer, Settler { ledger: ledger.clone(), sync: options.sync }, ledger))
-}
-
-/// The file system must take the names of all files beside the log file, or the first rotation would
-/// be refused.
-fn check_names(disk: &dyn Disk, path: &Path, rotation: &Rotation) -> Result<(), OpenError> {
-    let suffix = |rotated| log_names::suffix_bytes_max(rotated, rotation.gzip);
-    let target = disk.target(path);
-    for (file, suffix) in [(path, suffix(false)), (&target, suffix(rotation.is_on()))] {
-        let length = file.file_name().map_or(0, OsStr::len);
-        if let Some(most) = disk::name_bytes_max(directory_of(file)).filter(|most| length + suffix > *most) {
-            return Err(OpenError::Fatal(format!(
-                "{}: its name has {length} bytes, and up to {suffix} are appended for files beside it, but \
-                 this file system takes names of {most}: write a shorter one",
-                file.display()
-            )));
-        }
-    }
-    Ok(())
 }

@@ -1,17 +1,20 @@
 //! What every start does first: reads the journal, and begins it again with what was adopted.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::disk::{self, Disk, FileKind, directory_of, with_suffix};
+use super::disk::{self, Disk, FileKind, OpenMode, RealDisk, directory_of, with_suffix};
 use super::journal::{JournalEntry, JournalFile, JournalRead, Replayed};
 use super::label::LogLabel;
 use super::ledger::Ledger;
 use super::open_error::{OpenError, classify};
 use super::recovery;
 use super::restart_memory::RestartMemory;
+use super::rotation::Rotation;
 use crate::host;
+use crate::log_names;
 
 /// What was found of a journal at the start.
 pub(super) struct FoundJournal {
@@ -132,3 +135,36 @@ pub(super) fn set_aside(disk: &dyn Disk, label: &LogLabel, at: &Path, why: &str)
     );
     Ok(())
 }
+
+/// The file system must take the names of all files beside the log file, or the first rotation would
+/// be refused.
+pub(super) fn check_names(disk: &dyn Disk, path: &Path, rotation: &Rotation) -> Result<(), OpenError> {
+    let suffix = |rotated| log_names::suffix_bytes_max(rotated, rotation.gzip);
+    let target = disk.target(path);
+    for (file, suffix) in [(path, suffix(false)), (&target, suffix(rotation.is_on()))] {
+        let length = file.file_name().map_or(0, OsStr::len);
+        if let Some(most) = disk::name_bytes_max(directory_of(file)).filter(|most| length + suffix > *most) {
+            return Err(OpenError::Fatal(format!(
+                "{}: its name has {length} bytes, and up to {suffix} are appended for files beside it, but \
+                 this file system takes names of {most}: write a shorter one",
+                file.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Checks whether the disk accepts writes: writes as many bytes beside the log file as one write to
+/// it usually has, syncs them, and deletes them.
+///
+/// # Errors
+/// The disk refuses.
+pub fn try_disk(path: &Path) -> io::Result<()> {
+    let at = with_suffix(path, ".probe");
+    let file = RealDisk.open(&at, OpenMode::Truncate)?;
+    let tried = file.write_at(&vec![b'.'; PROBE_BYTES], 0).and_then(|()| file.sync());
+    RealDisk.remove(&at).and(tried)
+}
+
+/// The size of a usual write of the sink.
+const PROBE_BYTES: usize = 1024 * 1024;

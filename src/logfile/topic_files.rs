@@ -12,12 +12,9 @@ use super::file_set::{LeftFiles, recover};
 use super::journal::{FileNumber, FilePlace, HALF_BYTES_MIN, MarkedFile, NamedFile};
 use super::label::LogLabel;
 use super::open_error::classify;
-use super::opening::{begin_ledger, check_path, era, read_journal};
+use super::opening::{begin_ledger, check_names, check_path, era, read_journal, try_disk};
 use super::recovery::{self, OpenedLog, end_torn_line};
-use super::{
-    Ledger, Lock, LogFileOptions, LogWriter, OpenError, RestartMemory, Settler, check_names, rotation,
-    try_disk,
-};
+use super::{Ledger, Lock, LogFileOptions, LogWriter, OpenError, RestartMemory, Settler, rotation};
 
 /// Where the files of the topics are, and how they are written.
 #[derive(Debug, Clone)]

@@ -139,7 +139,7 @@ fn journal_is_shown_and_forgotten() {
     tested.passed("1000 records");
 }
 
-/// Each topic in a file of its own, with a journal of its own.
+/// Each topic in a file of its own, and one journal.
 #[test]
 fn each_topic_has_its_file() {
     let tested = kafka("3.9.1").tested("a file for each topic");
@@ -178,6 +178,65 @@ fn each_topic_has_its_file() {
         assert_eq!(committed, [1000, 1000], "{topic}");
     }
     tested.passed("2 topics");
+}
+
+/// One topic's file has a name that rotated files of the other one could have.
+#[test]
+fn each_topics_files_are_rotated_and_verified() {
+    const EACH: u64 = 1500;
+    let kafka = kafka("3.9.1");
+    let tested = kafka.tested("a file for each topic, rotated, kill -9, verify");
+    let a = unique("topic");
+    let topics = [a.clone(), format!("{a}-2")];
+    topics.iter().for_each(|topic| kafka.create(topic, 2));
+    let inv = Inv::log(&kafka, &topics.join(","), &unique("topics"))
+        .job("log_file['path']", "{topic}")
+        .job("log_file['format']", "json")
+        .job("log_file['rotate_size']", "20000")
+        .job("log_file['rotate_keep']", "1000")
+        .job("log_file['rotate_gzip']", "on");
+    let mut daemon = Daemon::new(&inv);
+    daemon.start();
+    let streams = topics.each_ref().map(|topic| {
+        let produce = Produce::seq(&kafka, topic, EACH * 2).with("--partitions", 2);
+        produce.with("--rate", 1000).start()
+    });
+    for _ in 0..2 {
+        std::thread::sleep(seconds(1));
+        daemon.kill9();
+        daemon.start();
+    }
+    streams.into_iter().for_each(|stream| drop(stream.finish()));
+    let committed = |topic: &String| kafka.committed(Store::Kafka, &group_of(&daemon), topic, 2);
+    wait::until("all is committed", seconds(60), || {
+        topics.iter().all(|topic| committed(topic) == [EACH as i64; 2])
+    });
+    let inv = daemon.dir.join("test.inv").display().to_string();
+    let verify = || run(&["verify", &inv]);
+    let mut ran = verify().expect(0);
+    for topic in &topics {
+        for partition in 0..2 {
+            ran = ran.says(&format!("{topic}/{partition}: {EACH} expected, 0 missing, 0 doubled, 0 torn"));
+        }
+    }
+    daemon.stop();
+    let names = std::fs::read_dir(&daemon.dir).unwrap().map(|entry| entry.unwrap().path());
+    let is_of = |path: &PathBuf| {
+        path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{}-20", topics[1]))
+    };
+    let mut rotated: Vec<PathBuf> = names.filter(is_of).collect();
+    rotated.sort();
+    assert!(rotated.len() > 3, "{rotated:?}");
+    let journals = std::fs::read_dir(&daemon.dir).unwrap().map(|entry| entry.unwrap().path());
+    let journals: Vec<PathBuf> =
+        journals.filter(|path| path.extension().is_some_and(|end| end == "journal")).collect();
+    assert_eq!(journals, [daemon.dir.join("{topic}.journal")]);
+    std::fs::remove_file(&rotated[1]).unwrap();
+    verify()
+        .expect(1)
+        .says(&format!("missing: {}/", topics[1]))
+        .says(&format!("{a}/0: {EACH} expected, 0 missing"));
+    tested.passed(format_args!("{} records", EACH * 4));
 }
 
 fn group_of(daemon: &Daemon) -> String {

@@ -97,6 +97,7 @@ pub const FLOORS: &[(&str, &[&str])] = &[
             "writer",
             // Many files share one ledger, each with a writer of its own.
             "file_set",
+            "topic_files",
         ],
     ),
 ];

@@ -349,8 +349,8 @@ impl FileAppender {
         self.reopened == Some(signals) && !self.is_asked
     }
 
-    /// Does what is due by the clock, and serves requests to reopen: signals, which `signals` counts, and those
-    /// of other processes.
+    /// Does what is due by the clock, and serves requests to reopen: signals, which `signals` counts, and
+    /// those of other processes.
     pub(super) fn tick(&mut self, signals: u64) -> Result<(), Fault> {
         self.end.tick().map_err(|error| self.fault(error))?;
         if let Some(before) = self.completeness.as_mut().and_then(|one| one.complete_before(&self.ledger)) {

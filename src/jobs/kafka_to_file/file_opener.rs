@@ -19,7 +19,7 @@ use crate::logfile::{
 use crate::report::{JobHealth, Stage};
 
 /// Which files the job has.
-enum Files {
+enum JobFiles {
     /// One.
     One(PathBuf),
     /// One for each topic, in the order of the paths.
@@ -30,7 +30,7 @@ enum Files {
 
 /// See the module.
 pub(super) struct FileOpener {
-    files: Files,
+    files: JobFiles,
     options: LogFileOptions,
     /// What is remembered between two runs.
     memory: RestartMemory,
@@ -63,18 +63,18 @@ impl FileOpener {
     /// The paths beside which files are written.
     pub(super) fn paths(&self) -> Vec<&Path> {
         match &self.files {
-            Files::One(path) => vec![path],
-            Files::Topics(options, _) => options.paths.iter().map(PathBuf::as_path).collect(),
-            Files::Set(options, _) => vec![&options.base],
+            JobFiles::One(path) => vec![path],
+            JobFiles::Topics(options, _) => options.paths.iter().map(PathBuf::as_path).collect(),
+            JobFiles::Set(options, _) => vec![&options.base],
         }
     }
 
     /// The path beside which the journal is.
     pub(super) fn base(&self) -> &Path {
         match &self.files {
-            Files::One(path) => path,
-            Files::Topics(options, _) => &options.base,
-            Files::Set(options, _) => &options.base,
+            JobFiles::One(path) => path,
+            JobFiles::Topics(options, _) => &options.base,
+            JobFiles::Set(options, _) => &options.base,
         }
     }
 
@@ -88,11 +88,11 @@ impl FileOpener {
     pub(super) fn open_all(&mut self) -> (Option<OpenLog>, Vec<(PathBuf, OpenError)>) {
         self.memory.sync_failed = self.lost_writes;
         let opened = match &self.files {
-            Files::One(path) => logfile::open(path, &self.options, &mut self.memory)
+            JobFiles::One(path) => logfile::open(path, &self.options, &mut self.memory)
                 .map(|log| OpenLog::from((path.clone(), log))),
-            Files::Set(options, _) => logfile::open_set(options, &mut self.memory)
+            JobFiles::Set(options, _) => logfile::open_set(options, &mut self.memory)
                 .map(|log| OpenLog::from((options.base.clone(), log))),
-            Files::Topics(..) => return self.open_topics(),
+            JobFiles::Topics(..) => return self.open_topics(),
         };
         match opened {
             Ok(log) => {
@@ -106,7 +106,7 @@ impl FileOpener {
     fn open_topics(&mut self) -> (Option<OpenLog>, Vec<(PathBuf, OpenError)>) {
         let returned: Vec<_> = std::iter::from_fn(|| self.reopener.as_mut()?.take()).collect();
         self.returned.extend(returned.into_iter().map(|(path, ())| path));
-        let Files::Topics(options, topics) = &self.files else { return (None, Vec::new()) };
+        let JobFiles::Topics(options, topics) = &self.files else { return (None, Vec::new()) };
         let awaited = options.paths.iter().filter(|path| self.is_awaited(path));
         let awaited: Vec<PathBuf> = awaited.cloned().collect();
         let mut held_back: Vec<(PathBuf, OpenError)> = awaited
@@ -160,7 +160,7 @@ impl FileOpener {
     /// How records are routed, if they decide which files there are.
     pub(super) fn routing(&self) -> Option<Routing> {
         match &self.files {
-            Files::Set(_, routing) => Some(routing.clone()),
+            JobFiles::Set(_, routing) => Some(routing.clone()),
             _ => None,
         }
     }
@@ -171,7 +171,7 @@ impl FileOpener {
     /// No thread can be started.
     pub(super) fn await_files(&mut self, refused: Vec<(PathBuf, OpenError)>) -> Result<(), Fault> {
         for (path, error) in refused {
-            let Files::Topics(options, topics) = &self.files else { continue };
+            let JobFiles::Topics(options, topics) = &self.files else { continue };
             let number = options.paths.iter().position(|one| *one == path);
             let Some(topic) = number.and_then(|number| topics.get(number)) else { continue };
             topic.health.down(Stage::Opening, &error.into_text());
@@ -207,7 +207,7 @@ impl FileOpener {
     /// A sync of this file has failed.
     pub(super) fn record_failed_sync(&mut self, path: &Path) {
         self.failed_syncs.record(path);
-        if matches!(&self.files, Files::Topics(_, topics) if topics.len() > 1) {
+        if matches!(&self.files, JobFiles::Topics(_, topics) if topics.len() > 1) {
             self.unsynced.insert(path.to_owned());
         }
     }
@@ -230,24 +230,24 @@ fn log_file_options(section: &Section) -> LogFileOptions {
     LogFileOptions { job: NAME, sync: file.sync == SyncPolicy::Always, rotation }
 }
 
-fn files_of(section: &Section, options: &LogFileOptions) -> Files {
+fn files_of(section: &Section, options: &LogFileOptions) -> JobFiles {
     let (file, base, log_file) = (&section.log_file, section.journal(), options.clone());
     match section.files() {
-        Some(mut paths) if !file.path.names_topic() => Files::One(paths.pop().unwrap_or_default()),
+        Some(mut paths) if !file.path.names_topic() => JobFiles::One(paths.pop().unwrap_or_default()),
         Some(paths) => {
             let of_topic = |topic: &String| TopicFile {
                 topic: topic.clone(),
                 health: Arc::new(JobHealth::new(format!("{NAME}: the topic {topic}"))),
             };
             let topics = section.kafka.topics.names().iter().map(of_topic).collect();
-            Files::Topics(TopicFilesOptions { base, paths, log_file }, topics)
+            JobFiles::Topics(TopicFilesOptions { base, paths, log_file }, topics)
         }
         None => {
             let complete_dir = Some(file.complete.clone()).filter(|path| !path.as_os_str().is_empty());
             let (open_max, new_max) = (file.open as usize, file.new_files as usize);
             let set = FileSetOptions { base, log_file, complete_dir, open_max, new_max };
             let routing = Routing::of(file, set.files_max());
-            Files::Set(set, routing)
+            JobFiles::Set(set, routing)
         }
     }
 }

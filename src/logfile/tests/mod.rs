@@ -36,6 +36,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use super::disk::{OpenMode, directory_of, with_suffix};
 use super::*;
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 

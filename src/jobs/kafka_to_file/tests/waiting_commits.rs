@@ -6,8 +6,8 @@ fn no_metadata() -> OffsetMetadata {
     OffsetMetadata::Text(String::new())
 }
 
-/// The coordinator does not answer, and the partition is lost and comes back. Until the answer comes, whatever
-/// it says, nothing more is ordered, and then what was written is committed.
+/// The coordinator does not answer, and the partition is lost and comes back. Until the answer comes,
+/// whatever it says, nothing more is ordered, and then what was written is committed.
 #[test]
 fn a_commit_without_an_answer_holds_the_next_back_and_does_not_stop_it() {
     for answer in [vec![], vec![(partition(), 0)]] {
