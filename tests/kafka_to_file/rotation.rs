@@ -183,7 +183,7 @@ fn each_topic_has_its_file() {
 /// One topic's file has a name that rotated files of the other one could have.
 #[test]
 fn each_topics_files_are_rotated_and_verified() {
-    const EACH: u64 = 1500;
+    const EACH: u64 = 3000;
     let kafka = kafka("3.9.1");
     let tested = kafka.tested("a file for each topic, rotated, kill -9, verify");
     let a = unique("topic");
@@ -192,14 +192,14 @@ fn each_topics_files_are_rotated_and_verified() {
     let inv = Inv::log(&kafka, &topics.join(","), &unique("topics"))
         .job("log_file['path']", "{topic}")
         .job("log_file['format']", "json")
-        .job("log_file['rotate_size']", "20000")
+        .job("log_file['rotate_size']", "64K")
         .job("log_file['rotate_keep']", "1000")
-        .job("log_file['rotate_gzip']", "on");
+        .job("log_file['rotate_gzip']", "yes");
     let mut daemon = Daemon::new(&inv);
     daemon.start();
     let streams = topics.each_ref().map(|topic| {
         let produce = Produce::seq(&kafka, topic, EACH * 2).with("--partitions", 2);
-        produce.with("--rate", 1000).start()
+        produce.with("--rate", 1500).start()
     });
     for _ in 0..2 {
         std::thread::sleep(seconds(1));
@@ -207,8 +207,10 @@ fn each_topics_files_are_rotated_and_verified() {
         daemon.start();
     }
     streams.into_iter().for_each(|stream| drop(stream.finish()));
-    let committed = |topic: &String| kafka.committed(Store::Kafka, &group_of(&daemon), topic, 2);
+    let group = group_of(&daemon);
+    let committed = |topic: &String| kafka.committed(Store::Kafka, &group, topic, 2);
     wait::until("all is committed", seconds(60), || {
+        assert!(daemon.running(), "the daemon ended");
         topics.iter().all(|topic| committed(topic) == [EACH as i64; 2])
     });
     let inv = daemon.dir.join("test.inv").display().to_string();
