@@ -135,6 +135,8 @@ fn ranges_of_a_file_that_is_away_wait_for_it() {
                 let mut open = topics.open(held, 1).unwrap();
                 assert_eq!((open.open_files(), open.refused.len()), (vec!["b".to_owned()], 1));
                 assert!(open.ledger.has_settled(), "the ranges of a are not waited for");
+                // Also a mark that settles nothing new leaves these as they are.
+                open.ledger.take_commits().unwrap();
                 assert_eq!(open.position("b"), Some(1 + round * 2));
                 open.write("b");
                 open.settle();
@@ -179,8 +181,12 @@ fn a_file_that_was_away_after_a_loss_of_power_is_compared_when_it_is_back() {
         let mut file = fs::OpenOptions::new().append(true).open(topics.path("a")).unwrap();
         file.write_all(b"line 1\n").unwrap();
         let boot = if is_compared { 2 } else { 1 };
-        for _ in 0..3 {
+        for round in 0..4 {
             let mut open = topics.open(&["a"], boot).unwrap();
+            if round == 3 {
+                // A run that writes no mark but that of its snapshot.
+                continue;
+            }
             open.write("b");
             open.settle();
             open.ledger.close().unwrap();
@@ -237,4 +243,22 @@ fn only_what_all_share_stops_all() {
     fs::remove_dir(&journal).unwrap();
     fs::set_permissions(topics.dir.0.join("a"), fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(topics.open(&[], 1).unwrap().open_files(), ["b"]);
+}
+
+/// What others have done to a file meanwhile is told, also if everything in it was settled.
+#[test]
+fn a_file_that_was_shortened_meanwhile_is_told_of() {
+    let mut topics = Topics::new();
+    let mut open = topics.open(&[], 1).unwrap();
+    TOPICS.iter().for_each(|topic| open.write(topic));
+    open.settle();
+    open.ledger.close().unwrap();
+    drop(open);
+    fs::write(topics.path("a"), "line").unwrap();
+    let logged = crate::test_log::lines_of(|| drop(topics.open(&[], 1).unwrap()));
+    let is_told =
+        |(_, text): &&(log::Level, String)| text.contains("another program has shortened this file");
+    let told: Vec<_> = logged.iter().filter(is_told).collect();
+    assert!(told.len() == 1 && told[0].1.contains("a/out.log"), "{logged:?}");
+    assert_eq!(topics.open(&[], 1).unwrap().position("a"), Some(1));
 }
