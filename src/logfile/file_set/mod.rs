@@ -7,6 +7,7 @@ mod open;
 mod options;
 mod publish;
 mod recovery;
+mod take_over;
 mod writers;
 
 #[cfg(test)]

@@ -65,6 +65,20 @@ impl HeldOffsets {
         self.from = to;
     }
 
+    /// What two journals have written one after the other, the first one up to `end`.
+    pub(in crate::logfile) fn joined(first: &Self, end: i64, then: &Self) -> Self {
+        let (mut joined, mut end) = (first.clone(), end);
+        for (from, to) in &then.ended {
+            joined.move_to(end, *from);
+            end = *to;
+        }
+        joined.move_to(end, then.from);
+        if let Some((from, to)) = then.unsure() {
+            joined.add_unsure(from, to);
+        }
+        joined
+    }
+
     fn add_unsure(&mut self, from: i64, to: i64) {
         self.unsure = match self.unsure {
             (known, end) if known < end => (known.min(from), end.max(to)),

@@ -75,6 +75,7 @@ fn state(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
         // Version 1 had no such list.
         left: if reader.0.is_empty() { Vec::new() } else { reader.list(EntryReader::u64)? },
         held: None,
+        former: Vec::new(),
     })
 }
 

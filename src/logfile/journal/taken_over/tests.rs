@@ -1,0 +1,1 @@
+//! What is left of a journal that was taken over.
