@@ -17,5 +17,9 @@ pub use options::FileSetOptions;
 #[cfg(test)]
 pub(super) use publish::MOVED_WITHOUT_SYNC;
 #[cfg(test)]
+pub(super) use recovery::recover;
+#[cfg(test)]
 pub(super) use recovery::{ONE_PART_IS_ENOUGH, PARTS_STAY};
+#[cfg(test)]
+pub(super) use take_over::{TopicFile, leave_later, mistakes, take_over};
 pub use writers::{FileWriters, RoutedPieces};

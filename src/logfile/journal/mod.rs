@@ -25,6 +25,8 @@ pub use entry::{Landmark, MemberIdentity, PositionChange};
 pub(super) use file::{EntryRefused, HALF_BYTES_MIN, JournalFile, JournalRead, JournalSync};
 pub use held::HeldOffsets;
 #[cfg(test)]
+pub(super) use old_codec::older::{OlderPandad, as_version};
+#[cfg(test)]
 pub(super) use replay::STOP_AT_HOLE;
 pub(super) use replay::{JournalContents, Replayed};
 #[cfg(test)]

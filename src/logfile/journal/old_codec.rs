@@ -7,6 +7,8 @@
 //! ```
 
 #[cfg(test)]
+pub(in crate::logfile) mod older;
+#[cfg(test)]
 mod tests;
 
 use super::codec::{commit, file_id, range_part, text};
