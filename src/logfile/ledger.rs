@@ -7,7 +7,7 @@ mod taken_over;
 #[cfg(test)]
 pub(super) use files::CLOSED_WITHOUT_SYNC;
 #[cfg(test)]
-pub(super) use taken_over::TAKEN_WITHOUT_SYNC;
+pub(super) use taken_over::{TAKEN_ONCE, TAKEN_WITHOUT_SYNC};
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::logfile::disk::{Disk, OpenMode, with_suffix};
+use crate::logfile::disk::{Disk, with_suffix};
 use crate::logfile::journal::{
     FileNumber, JournalFile, JournalRead, JournalState, NamedFile, TakenOver, TakenPartitions, path_from,
 };
@@ -48,7 +48,7 @@ pub(in crate::logfile) fn take_over(
     let label = &label.with_path(file.path);
     let by_disk = |error: io::Error| classify(&at, &error);
     let to = path_from(file.root, file.path, &ledger.journal_path());
-    if let Some(taken) = TakenOver::read(&**disk, &at).map_err(by_disk)? {
+    if let Some(taken) = TakenOver::look(&**disk, &at).map_err(by_disk)? {
         let is_ours = taken.by == ledger.identity() || ledger.number_of(&below(file)).is_some();
         if !is_ours {
             report_other(&taken, &at, (label, memory));
@@ -148,11 +148,9 @@ pub(in crate::logfile) fn leave_later(
 
 /// Whether there is a journal that knows more. One that cannot be read may.
 fn is_later(disk: &Arc<dyn Disk>, at: &Path, state: &JournalState) -> io::Result<bool> {
-    match disk.open(at, OpenMode::Reading) {
-        Ok(file) if TakenOver::look(&*file)?.is_some() => return Ok(false),
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
+    // Usually there is none, or one that was taken over, of which only the headers are read.
+    if disk.stat(at).is_err() || TakenOver::look(&**disk, at)?.is_some() {
+        return Ok(false);
     }
     Ok(match JournalFile::look(disk, at)? {
         JournalRead::Journal { journal, contents, .. } => match contents.replay(None) {

@@ -44,29 +44,21 @@ impl TakenOver {
         Self { by, to: to.to_owned(), half, first, is_complete: false }
     }
 
-    /// Reads what the disk itself holds, and not what an earlier overwriting left in the cache only: its sync
-    /// may have failed. `None`: there is no journal, or it was not taken over.
-    pub(in crate::logfile) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Self>> {
-        let mut file = match disk.open(path, OpenMode::Existing) {
+    /// What the file at the path says. `None`: there is no journal, or it was not taken over.
+    ///
+    /// If a sync has failed while it was overwritten, the disk may hold less than the cache. Then either the
+    /// other half is not overwritten in the cache either, and all is written again, or the half that was
+    /// overwritten first is durable, and is enough for every pandad.
+    pub(in crate::logfile) fn look(disk: &dyn Disk, path: &Path) -> io::Result<Option<Self>> {
+        let file = match disk.open(path, OpenMode::Reading) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        if file.sync().is_err() {
-            file = disk.open(path, OpenMode::Existing)?;
-        }
-        if let Err(error) = file.drop_cached(0) {
-            log::debug!("{}: cached pages cannot be dropped: {error}", path.display());
-        }
-        Self::look(&*file)
-    }
-
-    /// As [`Self::read`], of a file that is open.
-    pub(in crate::logfile) fn look(file: &dyn DiskFile) -> io::Result<Option<Self>> {
-        let first = start_of_half(file, 0)?;
+        let first = start_of_half(&*file, 0)?;
         let known = HalfHeader::read(&first).map(|header| header.half).filter(|half| *half > 0);
         let half = known.map_or_else(|| file.stat().map(|stat| stat.len / 2), Ok)?;
-        let second = start_of_half(file, half)?;
+        let second = start_of_half(&*file, half)?;
         Ok(Self::find([&first, &second], half))
     }
 

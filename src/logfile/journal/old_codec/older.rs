@@ -11,8 +11,8 @@ use crate::logfile::journal::frame::read_half;
 pub(in crate::logfile) enum OlderPandad {
     /// It does not start.
     Refuses,
-    /// It goes on with the journal.
-    Opens,
+    /// It goes on with the half of this generation.
+    Opens(u64),
     /// It moves the journal away and begins another one.
     SetsAside,
 }
@@ -26,23 +26,22 @@ impl OlderPandad {
         for half in [first, second] {
             headers.extend(common(half));
             // From version 3 on there is a second copy, which only a pandad of that version looks at.
-            headers.extend(
-                (version >= 3).then(|| half.get(64..)).flatten().and_then(common).filter(|it| *it >= 3),
-            );
+            let copy = half.get(64..).filter(|_| version >= 3).and_then(common);
+            headers.extend(copy.filter(|(found, _)| *found >= 3));
         }
-        match headers.as_slice() {
-            [] => Self::SetsAside,
-            found if found.iter().any(|found| *found > version) => Self::Refuses,
-            _ => Self::Opens,
+        if headers.iter().any(|(found, _)| *found > version) {
+            return Self::Refuses;
         }
+        headers.iter().map(|(_, generation)| *generation).max().map_or(Self::SetsAside, Self::Opens)
     }
 }
 
-/// The version in a copy of a header, if the part is whole that all versions have.
-fn common(copy: &[u8]) -> Option<u16> {
+/// Version and generation in a copy of a header, if the part is whole that all versions have.
+fn common(copy: &[u8]) -> Option<(u16, u64)> {
     let crc = copy.get(34..38)?.try_into().unwrap();
     let is_whole = copy.starts_with(b"pandadjl") && crc32fast::hash(&copy[..34]) == u32::from_be_bytes(crc);
-    is_whole.then(|| u16::from_be_bytes([copy[8], copy[9]]))
+    let generation = u64::from_be_bytes(copy[26..34].try_into().unwrap());
+    is_whole.then(|| (u16::from_be_bytes([copy[8], copy[9]]), generation))
 }
 
 fn half_in_note(journal: &[u8]) -> Option<usize> {

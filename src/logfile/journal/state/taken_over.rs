@@ -13,6 +13,8 @@ use crate::logfile::journal::{HeldOffsets, PartitionState};
 enum Later {
     Ours,
     Theirs,
+    /// Both are at the same position of the same history.
+    Neither,
     /// Neither has seen the history that the other one is in.
     Unclear,
 }
@@ -23,7 +25,8 @@ fn later_of(ours: &PartitionState, theirs: &PartitionState) -> Later {
         // Within a history the position only grows.
         return match theirs.position.cmp(&ours.position) {
             Ordering::Greater => Later::Theirs,
-            Ordering::Less | Ordering::Equal => Later::Ours,
+            Ordering::Equal => Later::Neither,
+            Ordering::Less => Later::Ours,
         };
     }
     match (ours.left.contains(&theirs.epoch), theirs.left.contains(&ours.epoch)) {
@@ -43,16 +46,21 @@ impl JournalState {
     /// taken over before, or is an older copy: its file must not be brought to what it says, since lines that
     /// were written later would be cut.
     pub(in crate::logfile) fn lacks(&self, old: &Self, identity: u128) -> bool {
-        old.partitions.iter().any(|(index, theirs)| {
+        let is_new = !self.has_taken_over(identity);
+        let mut is_behind = old.partitions.is_empty();
+        for (index, theirs) in &old.partitions {
             let Some((own, ours)) = self.find(&theirs.partition) else { return true };
             match later_of(&self.written(own, ours), &old.written(*index, theirs)) {
-                Later::Ours => false,
-                Later::Theirs => true,
+                Later::Theirs => return true,
                 // A journal that was taken over before is rather an older copy than gone on with so far that
                 // no history of then is left.
-                Later::Unclear => !self.has_taken_over(identity),
+                Later::Unclear if is_new => return true,
+                Later::Unclear | Later::Ours => is_behind = true,
+                Later::Neither => {}
             }
-        })
+        }
+        // One that began where this one stopped may have torn lines behind that, whose ranges were lost.
+        is_new && !is_behind
     }
 
     /// The partitions of the old journal that this one goes on with, as it is to know these. `is_assigned`

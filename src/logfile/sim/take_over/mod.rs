@@ -9,10 +9,14 @@
 //! |---|---|
 //! | one to three of three topics have an old journal, of any format | a kill or loss of power, twice |
 //! | it ended cleanly, or by a kill or a loss of power with unsettled ranges | an older pandad runs again, as long as it does not refuse, and ends in any way |
-//! | the log file was renamed away since | |
+//! | the log file was renamed away since | after the take-over, somebody puts the old journal back from a copy |
+//! | | after a clean stop, somebody removes the old journal, and an older pandad goes on with the file |
 
 mod crash;
+mod damage;
+mod failed_sync;
 mod older;
+mod people;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,7 +41,7 @@ const PARTITIONS: [(&str, i32, usize); 4] = [("a", 0, 0), ("b", 0, 1), ("c", 0, 
 const PATHS: [&str; 3] = ["/log/a.log", "/log/sub/b.log", "/log/c.log"];
 const TOPICS: [&str; 3] = ["a", "b", "c"];
 /// Records of each partition.
-const RECORDS: i64 = 16;
+const RECORDS: i64 = 12;
 const BASE: &str = "/log/{topic}.log";
 const HALF_BYTES: u64 = 8192;
 
@@ -74,6 +78,8 @@ enum Mistake {
     LaterNotLeft,
     /// The file is taken over and the positions are not.
     WithoutPositions,
+    /// One mark alone says what was taken over.
+    TakenOnce,
 }
 
 /// How the world is when the new pandad comes.
@@ -97,6 +103,12 @@ struct World {
     setup: Setup,
     /// The topics to whose files the new pandad has begun to append.
     has_appended: [bool; TOPICS.len()],
+    /// The old journals as an older pandad has left these.
+    old_journals: Vec<Vec<u8>>,
+    /// Whether an older pandad may be started again.
+    may_go_back: bool,
+    /// What the process remembers if it is not killed.
+    sync_failed: bool,
     /// How often an older pandad has gone on with an old journal.
     older_runs: u32,
 }
@@ -125,9 +137,19 @@ impl World {
         let disk = SimDisk::new(DiskFlaw::None);
         make_directories(&disk, Path::new("/log"), Path::new("/log/sub")).unwrap();
         let group = [const { None }; PARTITIONS.len()];
-        let has_appended = [false; TOPICS.len()];
-        let mut world = Self { disk, group, boot: 1, setup, has_appended, older_runs: 0 };
+        let mut world = Self {
+            disk,
+            group,
+            boot: 1,
+            setup,
+            has_appended: [false; TOPICS.len()],
+            old_journals: Vec::new(),
+            may_go_back: true,
+            sync_failed: false,
+            older_runs: 0,
+        };
         world.begin_old();
+        world.keep_old_journals();
         world
     }
 
@@ -135,13 +157,19 @@ impl World {
         Self { disk: self.disk.copy(), ..self.clone() }
     }
 
-    /// One run of the new pandad: first the script, then writing until every record is written. `None` if
-    /// the run was stopped.
-    fn run(&mut self, script: &[Step]) -> Option<()> {
+    /// A run of the new pandad that has taken these steps.
+    fn run_for(&mut self, script: &[Step]) -> Option<Run> {
         let mut run = self.open()?;
         for step in script {
             self.step(&mut run, *step)?;
         }
+        Some(run)
+    }
+
+    /// One run of the new pandad: first the script, then writing until every record is written. `None` if
+    /// the run was stopped.
+    fn run(&mut self, script: &[Step]) -> Option<()> {
+        let mut run = self.run_for(script)?;
         for number in 0..PARTITIONS.len() {
             while run.next[number] < RECORDS {
                 self.step(&mut run, Step::Append(number, 5))?;
@@ -153,7 +181,9 @@ impl World {
 
     fn open(&mut self) -> Option<Run> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let (writers, settler, ledger) = open_topics(&disk, self.boot).ok()?;
+        let mut memory = RestartMemory::default();
+        memory.sync_failed = std::mem::take(&mut self.sync_failed);
+        let (writers, settler, ledger) = open_topics(&disk, self.boot, &mut memory).ok()?;
         let next = self.resume_all(&ledger, 0..PARTITIONS.len())?;
         Some(Run { writers, settler, ledger, next })
     }
@@ -210,18 +240,28 @@ impl World {
         self.disk.end(end, dice);
     }
 
+    fn keep_old_journals(&mut self) {
+        self.old_journals = (0..self.setup.old).filter_map(|topic| self.old_journal(topic)).collect();
+    }
+
+    fn old_journal(&self, topic: usize) -> Option<Vec<u8>> {
+        let found = self.disk.contents(&journal_of(topic)).into_iter();
+        found.filter(|(name, _)| *name == journal_of(topic)).map(|(_, bytes)| bytes).next()
+    }
+
     /// What an older pandad may do to a journal now that it must not do.
     fn opened_by_older(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for topic in 0..self.setup.old {
-            let files = self.disk.contents(&journal_of(topic));
-            let Some((_, journal)) = files.iter().find(|(name, _)| *name == journal_of(topic)) else {
+            let Some(journal) = self.old_journal(topic) else {
                 faults.push(format!("{}: is gone", journal_of(topic)));
                 continue;
             };
             for version in self.setup.version..=3 {
-                let does = OlderPandad::meets(version, journal);
-                if self.has_appended[topic] && does != OlderPandad::Refuses {
+                let does = OlderPandad::meets(version, &journal);
+                let as_before = OlderPandad::meets(version, &self.old_journals[topic]);
+                let may_open = !self.has_appended[topic] && does == as_before;
+                if does != OlderPandad::Refuses && !may_open {
                     faults.push(format!("{}: a pandad of version {version}: {does:?}", journal_of(topic)));
                 }
             }
@@ -264,18 +304,23 @@ impl World {
 
 /// As the pandad opens the files of topics: the journal is recovered, then each file is taken over, and only
 /// then the files are written.
-fn open_topics(disk: &Arc<dyn Disk>, boot: u128) -> Result<(FileWriters, Settler, Ledger), OpenError> {
+fn open_topics(
+    disk: &Arc<dyn Disk>,
+    boot: u128,
+    memory: &mut RestartMemory,
+) -> Result<(FileWriters, Settler, Ledger), OpenError> {
     let (base, boot) = (Path::new(BASE), Some(boot));
     let root = directory_of(base);
-    let (label, mut memory) = (LogLabel::new("test", base), RestartMemory::default());
-    let mut found = read_journal(disk, base, &label, boot, &mut memory)?;
+    let label = LogLabel::new("test", base);
+    let mut found = read_journal(disk, base, &label, boot, memory)?;
     leave_later(disk, root, &mut found.replayed.state)?;
     let boots = (found.boot, boot);
-    recover((&**disk, root), &mut found.replayed, boots, (&label, &mut memory))?;
+    recover((&**disk, root), &mut found.replayed, boots, (&label, memory))?;
     let ledger = begin_ledger(disk, base, found, HALF_BYTES, label.clone())?;
+    memory.sync_failed = false;
     for (path, topic) in PATHS.iter().zip(TOPICS) {
         let file = TopicFile { root, path: Path::new(path), topic };
-        take_over(disk, &ledger, file, boot, (&label, &mut memory))?;
+        take_over(disk, &ledger, file, boot, (&label, memory))?;
     }
     let options = FileSetOptions {
         base: base.to_owned(),

@@ -40,6 +40,17 @@ impl World {
         self.end(way, &mut dice);
     }
 
+    /// The old journals are removed after a clean stop, and an older pandad goes on with the files.
+    pub(super) fn go_on_without(&mut self, dice: &mut fastrand::Rng) {
+        for topic in 0..self.setup.old {
+            self.disk.remove(Path::new(&journal_of(topic))).unwrap();
+        }
+        ["/log", "/log/sub"].iter().for_each(|directory| self.disk.sync_names(Path::new(directory)).unwrap());
+        for _ in 0..dice.u64(1..3) {
+            self.go_back(dice);
+        }
+    }
+
     /// An older pandad is started again. It goes on with the journals that it does not refuse.
     pub(super) fn go_back(&mut self, dice: &mut fastrand::Rng) {
         for topic in 0..self.setup.old {
@@ -49,6 +60,7 @@ impl World {
         }
         let way = dice.u64(0..4);
         self.end(way, dice);
+        self.keep_old_journals();
     }
 
     fn run_older(&mut self, topic: usize, run: OldRun) -> Option<()> {
