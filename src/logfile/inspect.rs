@@ -40,6 +40,7 @@ pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
         if known.position != settled {
             line += &format!(", settled up to {settled}");
         }
+        line += &former_line(known);
         lines.push(line);
     }
     for known in state.files.values() {

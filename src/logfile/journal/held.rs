@@ -174,6 +174,19 @@ mod tests {
     }
 
     #[test]
+    fn two_journals_hold_what_they_wrote_one_after_the_other() {
+        let mut first = HeldOffsets::begin(0);
+        first.move_to(10, 5);
+        let mut then = HeldOffsets::begin_unknown(8);
+        then.move_to(20, 3);
+        let joined = HeldOffsets::joined(&first, 8, &then);
+        // The second one goes on where the first one ended.
+        assert_eq!((joined.ranges(9), joined.unsure()), (vec![(0, 10), (5, 20), (3, 9)], Some((0, 8))));
+        let apart = HeldOffsets::joined(&first, 6, &HeldOffsets::begin(8));
+        assert_eq!(apart.ranges(9), [(0, 10), (5, 6), (8, 9)]);
+    }
+
+    #[test]
     fn what_is_held_is_read_as_it_was_written() {
         let mut many = HeldOffsets::begin_unknown(3);
         many.move_to(9, 1);

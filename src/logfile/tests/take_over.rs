@@ -1,0 +1,448 @@
+//! The journals that files had before they shared one: what the shared journal takes over, and what becomes
+//! of the old ones.
+
+use super::super::inspect;
+use super::*;
+use crate::logfile::file_set::{
+    FileSetOptions, FileWriters, RoutedPieces, TopicFile, leave_later, recover as set_recover,
+    take_over as take_over_on,
+};
+use crate::logfile::journal::{HALF_BYTES_MIN, JournalFile, JournalRead, JournalState, OlderPandad};
+use crate::logfile::label::LogLabel;
+use crate::logfile::opening::{begin_ledger, read_journal};
+use crate::record::Token;
+use crate::test_log::lines_of;
+
+const JOURNALS: [(u16, &[u8]); 3] = [
+    (1, include_bytes!("journals/v1.journal")),
+    (2, include_bytes!("journals/v2.journal")),
+    (3, include_bytes!("journals/v3.journal")),
+];
+
+fn base(dir: &Dir) -> PathBuf {
+    dir.0.join("{topic}.log")
+}
+
+fn old_journal(dir: &Dir) -> PathBuf {
+    dir.0.join("out.log.journal")
+}
+
+/// The shared journal, which has taken over nothing yet.
+fn open_shared(dir: &Dir) -> Ledger {
+    let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
+    let (base, mut memory) = (base(dir), RestartMemory::default());
+    let label = LogLabel::new("test", &base);
+    let mut found = read_journal(&disk, &base, &label, Some(1), &mut memory).unwrap();
+    leave_later(&disk, &dir.0, &mut found.replayed.state).unwrap();
+    let boots = (found.boot, Some(1));
+    set_recover((&*disk, &dir.0), &mut found.replayed, boots, (&label, &mut memory)).unwrap();
+    begin_ledger(&disk, &base, found, HALF_BYTES_MIN, label).unwrap()
+}
+
+/// Takes over the journal of a file in the directory.
+fn try_take(dir: &Dir, ledger: &Ledger, name: &str, topic: &str) -> Result<bool, OpenError> {
+    let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
+    let path = dir.0.join(name);
+    let file = TopicFile { root: &dir.0, path: &path, topic };
+    let label = LogLabel::new("test", &base(dir));
+    take_over_on(&disk, ledger, file, Some(1), (&label, &mut RestartMemory::default()))
+}
+
+fn take(dir: &Dir, ledger: &Ledger) -> bool {
+    try_take(dir, ledger, "out.log", "t").unwrap()
+}
+
+/// Opens the shared journal and takes over that of the one file.
+fn shared(dir: &Dir) -> (Ledger, bool) {
+    let ledger = open_shared(dir);
+    let is_taken = take(dir, &ledger);
+    (ledger, is_taken)
+}
+
+/// Appends lines to the file and settles.
+fn append_shared(dir: &Dir, ledger: &Ledger, from: i64, next: i64) {
+    let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
+    let log_file = options(true);
+    let set = FileSetOptions { base: base(dir), log_file, complete_dir: None, open_max: 8, new_max: 8 };
+    let mut writers = FileWriters::new(disk, &dir.0, ledger.clone(), &set);
+    let lines: String = (from..next).map(|n| format!("line {n}\n")).collect();
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(lines.as_bytes());
+    let (index, written) = ledger.written(&partition()).unwrap();
+    assert_eq!(written, from);
+    let path = dir.log();
+    let pieces = vec![Piece { bytes: lines.as_bytes(), crc: &crc }];
+    let change = PositionChange { index, position: next, last: None };
+    writers.append(0, &[RoutedPieces { path: &path, until: None, pieces }], &[change]).unwrap();
+    let mut settler = Settler { ledger: ledger.clone(), sync: true };
+    settler.settle(ledger.checkpoint()).unwrap();
+}
+
+/// Where the partition goes on, if the group has this offset with this text beside it.
+fn resume(ledger: &Ledger, partition: &TopicPartition, group: Option<(i64, String)>) -> Option<i64> {
+    let (offset, text) = group.map_or((None, String::new()), |(offset, text)| (Some(offset), text));
+    ledger.resume(partition, offset, &OffsetMetadata::Text(text)).unwrap().position
+}
+
+fn position(ledger: &Ledger) -> Option<i64> {
+    resume(ledger, &partition(), None)
+}
+
+/// The identity of the journal at this path, and the path of the file.
+fn identity_of(at: &Path) -> u128 {
+    let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
+    match JournalFile::look(&disk, at).unwrap() {
+        JournalRead::Journal { journal, .. } => journal.identity(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A directory with a journal of the one file: records up to 3 have settled, and up to 5 are written.
+fn with_old() -> (Dir, u128) {
+    let dir = Dir::new();
+    let mut log = with(&dir, true, 4096, Some(1));
+    log.ledger.set_position(&partition(), 0).unwrap();
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    append(&mut log, 3, 5);
+    let identity = log.ledger.identity();
+    (dir, identity)
+}
+
+#[test]
+fn journals_of_every_format_are_taken_over_and_refused_by_the_pandads_of_then() {
+    for (version, journal) in JOURNALS {
+        let dir = Dir::new();
+        fs::write(dir.log(), lines(9)).unwrap();
+        fs::write(old_journal(&dir), journal).unwrap();
+        let identity = identity_of(&old_journal(&dir));
+        let (ledger, is_taken) = shared(&dir);
+        assert!(is_taken, "version {version}");
+        let bytes = fs::read(old_journal(&dir)).unwrap();
+        assert_eq!(bytes.len(), journal.len());
+        for pandad in version..=3 {
+            assert!(matches!(OlderPandad::meets(pandad, journal), OlderPandad::Opens(_)));
+            assert_eq!(OlderPandad::meets(pandad, &bytes), OlderPandad::Refuses, "{version}, {pandad}");
+        }
+        let resumed = ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
+        assert_eq!(resumed.position, Some(9), "version {version}");
+        let last: Vec<i64> = resumed.landmarks.iter().map(|landmark| landmark.offset).collect();
+        assert_eq!(last, [2, 4, 8], "version {version}");
+        assert_eq!(resume(&ledger, &TopicPartition::new("t", 1), None), Some(50));
+        let member = ledger.member().map(|member| member.id);
+        assert_eq!(member, (version >= 2).then(|| "pandad-1-2".to_owned()), "version {version}");
+        append_shared(&dir, &ledger, 9, 11);
+        drop(ledger);
+        let shown = inspect::lines(&base(&dir)).unwrap().join("\n");
+        for line in ["t/0 is at 11".to_owned(), format!("taken over from {identity:032x}")] {
+            assert!(shown.contains(&line), "version {version}: {shown}");
+        }
+        let known = state_of(&dir);
+        let held = known.find(&partition()).and_then(|(_, state)| state.held.clone()).unwrap();
+        assert_eq!(held.unsure(), Some((0, 9)), "version {version}: no journal of then says what it holds");
+        let (ledger, is_taken) = shared(&dir);
+        assert_eq!((position(&ledger), is_taken, dir.content()), (Some(11), false, lines(11)));
+    }
+}
+
+#[test]
+fn a_file_without_a_journal_is_left_as_it_is() {
+    let dir = Dir::new();
+    fs::write(dir.log(), "somebody's").unwrap();
+    let (ledger, is_taken) = shared(&dir);
+    assert_eq!((is_taken, position(&ledger), dir.content()), (false, None, "somebody's".to_owned()));
+    assert!(!old_journal(&dir).exists());
+}
+
+/// What is in the old journal is brought into the file as every start does it, with the same findings.
+#[test]
+fn the_file_is_brought_to_what_its_journal_says() {
+    let (dir, _) = with_old();
+    let torn = lines(5).len() as u64 - 3;
+    OpenOptions::new().write(true).open(dir.log()).unwrap().set_len(torn).unwrap();
+    let mut found = None;
+    let told = lines_of(|| found = Some(shared(&dir)));
+    let (ledger, _) = found.unwrap();
+    let told: Vec<String> = told.into_iter().map(|(_, text)| text).collect();
+    let log = dir.log();
+    assert_eq!(
+        told,
+        [
+            format!(
+                "test: {}: adopted the unsettled writes that the file holds whole: 0 of 1",
+                log.display()
+            ),
+            format!(
+                "test: {}: cut 11 bytes of a write that was not complete; its records are fetched again",
+                log.display()
+            ),
+            format!(
+                "test: {}: {}.journal has taken over 1 position from this file's own journal",
+                log.display(),
+                base(&dir).display()
+            ),
+        ]
+    );
+    assert_eq!((position(&ledger), dir.content()), (Some(3), lines(3)));
+}
+
+#[test]
+fn the_path_alone_is_refused_with_the_place_of_its_positions() {
+    let dir = Dir::new();
+    fs::create_dir(dir.0.join("sub")).unwrap();
+    let path = dir.0.join("sub/out.log");
+    drop(open(&path, &options(true), &mut RestartMemory::default()).unwrap());
+    let ledger = open_shared(&dir);
+    try_take(&dir, &ledger, "sub/out.log", "t").unwrap();
+    let Err(OpenError::Fatal(why)) = open(&path, &options(true), &mut RestartMemory::default()) else {
+        panic!("opened")
+    };
+    let expected = format!(
+        "{}.journal: another journal ({}.journal, {:032x}) has taken over the positions of this file",
+        path.display(),
+        base(&dir).display(),
+        ledger.identity()
+    );
+    assert!(why.starts_with(&expected) && why.contains("Going back in docs/operations.md"), "{why}");
+    assert_eq!(inspect::lines(&path), Err(why.clone()));
+    assert_eq!(inspect::forget(&path), Err(why));
+}
+
+/// The journal is ended in two steps. A start that finds only the first done does the other.
+#[test]
+fn a_take_over_that_was_not_finished_is_finished_by_the_next_start() {
+    let (dir, _) = with_old();
+    let before = fs::read(old_journal(&dir)).unwrap();
+    let (ledger, is_taken) = shared(&dir);
+    assert!(is_taken);
+    drop(ledger);
+    let ended = fs::read(old_journal(&dir)).unwrap();
+    let half = before.len() / 2;
+    for (undone, what) in
+        [(0..before.len(), "nothing"), (0..half, "the second"), (half..2 * half, "the first")]
+    {
+        let mut bytes = ended.clone();
+        bytes[undone.clone()].copy_from_slice(&before[undone]);
+        fs::write(old_journal(&dir), &bytes).unwrap();
+        fs::write(dir.log(), lines(5)).unwrap();
+        let (ledger, is_taken) = shared(&dir);
+        assert_eq!((is_taken, position(&ledger)), (false, Some(5)), "{what} was done");
+        let bytes = fs::read(old_journal(&dir)).unwrap();
+        for half in [&bytes[..half], &bytes[half..]] {
+            assert_eq!(half[8..10], [0, 4], "{what} was done");
+        }
+        let Err(OpenError::Fatal(why)) = open(&dir.log(), &options(true), &mut RestartMemory::default())
+        else {
+            panic!("{what} was done")
+        };
+        assert!(why.contains("{topic}.log.journal, "), "{why}");
+    }
+}
+
+/// The old journal is put back as it was before the take-over. Its file has more lines by now.
+#[test]
+fn an_old_journal_that_was_put_back_cuts_nothing() {
+    let (dir, _) = with_old();
+    let before = fs::read(old_journal(&dir)).unwrap();
+    let (ledger, _) = shared(&dir);
+    assert_eq!(position(&ledger), Some(5));
+    append_shared(&dir, &ledger, 5, 8);
+    ledger.close().unwrap();
+    drop(ledger);
+    fs::write(old_journal(&dir), before).unwrap();
+    let (ledger, is_taken) = shared(&dir);
+    assert_eq!((is_taken, position(&ledger), dir.content()), (false, Some(8), lines(8)));
+    assert_eq!(OlderPandad::meets(3, &fs::read(old_journal(&dir)).unwrap()), OlderPandad::Refuses);
+}
+
+/// Somebody went back to the path alone, and its new journal went on. Then the path is shared again.
+#[test]
+fn a_journal_that_went_on_alone_is_taken_over_again() {
+    let (dir, first) = with_old();
+    let (ledger, _) = shared(&dir);
+    position(&ledger);
+    append_shared(&dir, &ledger, 5, 6);
+    let token = |identity, offset| {
+        let epoch = ledger_epoch(&dir);
+        Some((offset, Token { identity, epoch, offset }.to_string()))
+    };
+    let group = token(ledger.identity(), 6);
+    drop(ledger);
+    fs::remove_file(old_journal(&dir)).unwrap();
+    let mut log = with(&dir, true, 4096, Some(1));
+    assert_eq!(resume(&log.ledger, &partition(), group), Some(6));
+    append(&mut log, 6, 9);
+    let second = log.ledger.identity();
+    drop(log);
+    let (ledger, is_taken) = shared(&dir);
+    assert_eq!((is_taken, position(&ledger), dir.content()), (true, Some(9), lines(9)));
+    let state = state_of(&dir);
+    let (_, known) = state.find(&partition()).unwrap();
+    assert_eq!(known.former, [first, second]);
+    // The second one went on where the first one had stopped.
+    assert_eq!(known.held.as_ref().unwrap().ranges(9), [(0, 9)]);
+    append_shared(&dir, &ledger, 9, 10);
+    assert_eq!(dir.content(), lines(10));
+}
+
+/// What the shared journal says.
+fn state_of(dir: &Dir) -> JournalState {
+    let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
+    match JournalFile::look(&disk, &dir.0.join("{topic}.log.journal")).unwrap() {
+        JournalRead::Journal { contents, .. } => contents.replay(None).unwrap().state,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The epoch of the partition in the shared journal.
+fn ledger_epoch(dir: &Dir) -> u64 {
+    state_of(dir).find(&partition()).unwrap().1.epoch
+}
+
+#[test]
+fn tokens_of_a_former_journal_are_the_journal_s_own() {
+    let (dir, identity) = with_old();
+    let (ledger, _) = shared(&dir);
+    let epoch = ledger_epoch(&dir);
+    let own = |offset, epoch| Some((offset, Token { identity, epoch, offset }.to_string()));
+    let told = lines_of(|| {
+        assert_eq!(resume(&ledger, &partition(), own(3, epoch)), Some(5), "committed before the last writes");
+        assert_eq!(resume(&ledger, &partition(), own(5, epoch)), Some(5));
+    });
+    assert_eq!(told, [], "an own commit is no news");
+    assert_eq!(ledger.strangers(), [], "although the journal is new");
+    assert!(ledger.group_holds_all());
+    let told = lines_of(|| assert_eq!(resume(&ledger, &partition(), own(7, epoch)), Some(5)));
+    assert!(told.len() == 1 && told[0].1.contains("an older copy of the journal was put back"), "{told:?}");
+    let told = lines_of(|| assert_eq!(resume(&ledger, &TopicPartition::new("t", 7), own(7, 3)), Some(0)));
+    assert!(told.len() == 1 && told[0].1.contains("does not know the partition"), "{told:?}");
+    let other = Some((8, Token { identity: identity + 1, epoch: 3, offset: 8 }.to_string()));
+    assert_eq!(resume(&ledger, &partition(), other), Some(8), "another journal's token is followed");
+    assert_eq!(ledger.strangers(), [identity + 1]);
+}
+
+/// The former journal may have claimed an offset, and the claim may arrive late.
+#[test]
+fn an_offset_is_claimed_under_the_name_that_the_former_journal_gave_it() {
+    let (dir, identity) = with_old();
+    let (ledger, _) = shared(&dir);
+    let epoch = ledger_epoch(&dir);
+    assert_eq!(ledger.claim_name(&partition(), 9, 4), resume::claim_name(identity, Some(epoch), 9, 4));
+    let unknown = TopicPartition::new("u", 0);
+    assert_eq!(ledger.claim_name(&unknown, 9, 4), resume::claim_name(ledger.identity(), None, 9, 4));
+}
+
+#[test]
+fn the_member_of_the_first_journal_is_taken_over() {
+    let dir = Dir::new();
+    for name in ["out.log", "other.log"] {
+        let log = open(&dir.0.join(name), &options(true), &mut RestartMemory::default()).unwrap();
+        log.ledger.record_member(MemberIdentity { id: name.to_owned(), silent: true }).unwrap();
+        log.ledger.set_position(&TopicPartition::new(name, 0), 4).unwrap();
+    }
+    let ledger = open_shared(&dir);
+    assert_eq!(ledger.member(), None);
+    assert!(take(&dir, &ledger) && try_take(&dir, &ledger, "other.log", "other.log").unwrap());
+    drop(ledger);
+    let ledger = open_shared(&dir);
+    assert_eq!(ledger.member(), Some(MemberIdentity { id: "out.log".to_owned(), silent: true }));
+    assert_eq!(resume(&ledger, &TopicPartition::new("other.log", 0), None), Some(4));
+}
+
+#[test]
+fn what_cannot_be_taken_over_is_put_aside_or_refused() {
+    let (dir, _) = with_old();
+    fs::write(old_journal(&dir), "no journal").unwrap();
+    let (ledger, is_taken) = shared(&dir);
+    assert_eq!((is_taken, position(&ledger)), (false, None));
+    assert!(dir.0.join("out.log.journal.unreadable").exists() && !old_journal(&dir).exists());
+    let mut later = JOURNALS[2].1.to_vec();
+    for copy in [0, later.len() / 2] {
+        later[copy + 9] = 5;
+        for end in [34, 50] {
+            let crc = crc32fast::hash(&later[copy..copy + end]).to_be_bytes();
+            later[copy + end..copy + end + 4].copy_from_slice(&crc);
+        }
+    }
+    fs::write(old_journal(&dir), &later).unwrap();
+    let refused = try_take(&dir, &ledger, "out.log", "t");
+    assert!(matches!(refused, Err(OpenError::Fatal(why)) if why.contains("version 5")));
+    assert_eq!(fs::read(old_journal(&dir)).unwrap(), later);
+    // The journal of another set, as if a topic had the name of its path.
+    append_first(&dir, &ledger);
+    drop(ledger);
+    fs::copy(dir.0.join("{topic}.log.journal"), dir.0.join("b.log.journal")).unwrap();
+    let refused = try_take(&dir, &open_shared(&dir), "b.log", "b");
+    assert!(matches!(refused, Err(OpenError::Fatal(why)) if why.contains("the journal of several files")));
+}
+
+fn append_first(dir: &Dir, ledger: &Ledger) {
+    ledger.set_position(&partition(), 5).unwrap();
+    fs::remove_file(old_journal(dir)).unwrap();
+    append_shared(dir, ledger, 5, 6);
+}
+
+/// The shared journal is lost, or it is another one.
+#[test]
+fn positions_that_another_journal_has_are_told() {
+    let (dir, _) = with_old();
+    let (ledger, _) = shared(&dir);
+    let by = ledger.identity();
+    drop(ledger);
+    fs::remove_file(dir.0.join("{topic}.log.journal")).unwrap();
+    let ended = fs::read(old_journal(&dir)).unwrap();
+    let ledger = open_shared(&dir);
+    let told = lines_of(|| assert!(!take(&dir, &ledger)));
+    let text = format!(
+        "test: {}: its positions are in the journal {by:032x} in {}.journal, which is not the journal of this \
+         run: reading goes on from the group's offsets",
+        dir.log().display(),
+        base(&dir).display()
+    );
+    assert_eq!(told, [(log::Level::Warn, text)]);
+    assert_eq!(
+        (position(&ledger), dir.content(), fs::read(old_journal(&dir)).unwrap()),
+        (None, lines(5), ended)
+    );
+}
+
+/// A journal of one file may have had other topics before, whose own journals are further.
+#[test]
+fn a_position_of_another_topic_s_journal_counts_only_if_no_other_is_known() {
+    let dir = Dir::new();
+    let u = TopicPartition::new("u", 0);
+    for (name, at) in [("out.log", 3), ("u.log", 70)] {
+        let log = open(&dir.0.join(name), &options(true), &mut RestartMemory::default()).unwrap();
+        log.ledger.set_position(&u, at).unwrap();
+    }
+    for order in [["out.log", "u.log"], ["u.log", "out.log"]] {
+        let copy = Dir::new();
+        for name in ["out.log", "u.log", "out.log.journal", "u.log.journal"] {
+            fs::copy(dir.0.join(name), copy.0.join(name)).unwrap();
+        }
+        let ledger = open_shared(&copy);
+        let told = lines_of(|| {
+            for name in order {
+                let topic = if name == "u.log" { "u" } else { "t" };
+                assert!(try_take(&copy, &ledger, name, topic).unwrap());
+            }
+        });
+        assert_eq!(resume(&ledger, &u, None), Some(70), "{order:?}");
+        let warned: Vec<_> = told.iter().filter(|(level, _)| *level == log::Level::Warn).collect();
+        assert_eq!(warned.len(), usize::from(order[0] == "out.log"), "{told:?}");
+        let text = "u/0 is at 70 by this file's own journal and at 3 by the journal that takes it over, and \
+                    nothing shows which is later: going on at 70";
+        assert!(warned.iter().all(|(_, told)| told.ends_with(text)), "{warned:?}");
+    }
+}
+
+/// A file may be opened while others are written. Positions that are in use stay.
+#[test]
+fn a_partition_that_is_read_at_present_stays_where_it_is() {
+    let (dir, _) = with_old();
+    let ledger = open_shared(&dir);
+    ledger.set_position(&partition(), 1).unwrap();
+    assert!(take(&dir, &ledger));
+    assert_eq!(ledger.written(&partition()).map(|(_, at)| at), Some(1));
+    assert_eq!(position(&ledger), Some(1));
+}
