@@ -21,5 +21,5 @@ pub(super) use recovery::recover;
 #[cfg(test)]
 pub(super) use recovery::{ONE_PART_IS_ENOUGH, PARTS_STAY};
 #[cfg(test)]
-pub(super) use take_over::{TopicFile, leave_later, mistakes, take_over};
+pub(super) use take_over::{TakenFile, leave_later, mistakes, take_over};
 pub use writers::{FileWriters, RoutedPieces};

@@ -23,7 +23,7 @@ use crate::plural::counted;
 
 /// The file of a topic that may have a journal of its own.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::logfile) struct TopicFile<'a> {
+pub(in crate::logfile) struct TakenFile<'a> {
     /// The directory of the set's journal.
     pub(in crate::logfile) root: &'a Path,
     pub(in crate::logfile) path: &'a Path,
@@ -40,7 +40,7 @@ pub(in crate::logfile) struct TopicFile<'a> {
 pub(in crate::logfile) fn take_over(
     disk: &Arc<dyn Disk>,
     ledger: &Ledger,
-    file: TopicFile<'_>,
+    file: TakenFile<'_>,
     boot: Option<u128>,
     (label, memory): (&LogLabel, &mut RestartMemory),
 ) -> Result<bool, OpenError> {
@@ -83,7 +83,7 @@ pub(in crate::logfile) fn take_over(
 fn take_in(
     disk: &Arc<dyn Disk>,
     ledger: &Ledger,
-    file: TopicFile<'_>,
+    file: TakenFile<'_>,
     (identity, mut found, boot): (u128, FoundJournal, Option<u128>),
     (label, memory): (&LogLabel, &mut RestartMemory),
 ) -> Result<(), OpenError> {
@@ -166,15 +166,15 @@ fn is_later(disk: &Arc<dyn Disk>, at: &Path, state: &JournalState) -> io::Result
 fn report_other(taken: &TakenOver, at: &Path, (label, memory): (&LogLabel, &mut RestartMemory)) {
     let path = taken.journal(at).map_or(String::new(), |path| format!(" in {}", path.display()));
     let text = format!(
-        "its positions are in the journal {:032x}{path}, which is not the journal of this run: reading goes on \
-         from the group's offsets",
+        "its positions are in the journal {:032x}{path}, which is not the journal of this run: reading goes \
+         on from the group's offsets",
         taken.by
     );
     memory.warn(label, Finding::TakenByOther, &text);
 }
 
 /// The file's path from the directory of the set's journal.
-fn below(file: TopicFile<'_>) -> std::path::PathBuf {
+fn below(file: TakenFile<'_>) -> std::path::PathBuf {
     file.path.strip_prefix(file.root).unwrap_or(file.path).to_owned()
 }
 

@@ -18,8 +18,8 @@ mod tests;
 
 /// The journal has several files: ranges and marks say which of these they mean.
 pub(super) const FEATURE_FILES: u32 = 1;
-/// Another journal has taken over this one. A header with this feature has version [`TAKEN_OVER_VERSION`], and
-/// the identity of the other journal.
+/// Another journal has taken over this one. A header with this feature has version [`TAKEN_OVER_VERSION`],
+/// and the identity of the other journal.
 const FEATURE_TAKEN_OVER: u32 = 2;
 /// A version that no journal is written in, so that every older pandad refuses what was taken over.
 const TAKEN_OVER_VERSION: u16 = 4;

@@ -5,8 +5,8 @@
 //! half    header, twice, 128 | length 4 | path | CRC 4
 //! ```
 //!
-//! The header has the identity of the other journal. The path is that of the other journal, from the directory
-//! of this one, and stands in one half only; the CRC covers the header's first bytes, too. The half that was
+//! The header has the identity of the other journal. The path is that of the other journal, from the
+//! directory of this one, and stands in one half only; the CRC covers the identity, too. The half that was
 //! not in force is overwritten first, and is durable before the other one is touched. So whenever the power
 //! fails, an older pandad either finds the journal as it was, or refuses it.
 
@@ -123,9 +123,9 @@ impl TakenOver {
         let (shown, by) = (at.display(), self.by);
         let journal = self.journal(at).map_or(String::new(), |path| format!("{}, ", path.display()));
         format!(
-            "{shown}: another journal ({journal}{by:032x}) has taken over the positions of this file, when the \
-             files of several topics began to share one; set log_file['path'] as it was then, or, to go on \
-             with this file alone, see Going back in docs/operations.md"
+            "{shown}: another journal ({journal}{by:032x}) has taken over the positions of this file, when \
+             files of several topics began to share one; set log_file['path'] as it was then; or, once \
+             pandad was stopped cleanly with that path, move this journal away, and the group's offsets decide"
         )
     }
 }

@@ -125,8 +125,8 @@ fn deliberate_mistakes_of_a_take_over_are_detected() {
     }
 }
 
-/// Lets the power fail after each operation, in many ways. Returns how many states were examined, and those in
-/// which an older pandad would open a journal that is not as it was, or would put it aside.
+/// Lets the power fail after each operation, in many ways. Returns how many states were examined, and those
+/// in which an older pandad would open a journal that is not as it was, or would put it aside.
 fn every_torn_end(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
     make(mistake);
     let (mut states, mut bad) = (0, Vec::new());

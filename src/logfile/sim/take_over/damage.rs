@@ -1,4 +1,5 @@
-//! A damaged journal right after a take-over: one byte of it is flipped. Nothing else says what was taken over.
+//! A damaged journal right after a take-over: one byte of it is flipped. Nothing else says what was taken
+//! over.
 
 use super::crash::{Examined, make, setups};
 use super::{BASE, Mistake, World};

@@ -1,16 +1,20 @@
-//! Take-over: files that had a journal each get one journal together. The runs are stopped after each of their
-//! file operations, by a kill or by a loss of power, once or twice. In the end each record must be in its
-//! file once, in order, with nothing in between; and from the first append of the new pandad on, every older
-//! pandad must refuse the old journals.
+//! Take-over: files that had a journal each get one journal together. The runs are stopped after each of
+//! their file operations, by a kill or by a loss of power, once or twice. In the end each record must be in
+//! its file once, in order, with nothing in between; and from the first append of the new pandad on, every
+//! older pandad must refuse the old journals.
 //!
 //! Fault model, beside that of the disk:
 //!
-//! | before the take-over | meanwhile |
-//! |---|---|
-//! | one to three of three topics have an old journal, of any format | a kill or loss of power, twice |
-//! | it ended cleanly, or by a kill or a loss of power with unsettled ranges | an older pandad runs again, as long as it does not refuse, and ends in any way |
-//! | the log file was renamed away since | after the take-over, somebody puts the old journal back from a copy |
-//! | | after a clean stop, somebody removes the old journal, and an older pandad goes on with the file |
+//! - One to three of three topics have an old journal, of any format. Its last run ended cleanly, or by a
+//!   kill or a loss of power with unsettled ranges; the log file may have been renamed away since.
+//! - Between two runs of the new pandad an older one may run, with each journal that it does not refuse, and
+//!   end in any way.
+//! - One sync fails, and what it should have made durable is lost.
+//! - One byte of the new journal is flipped right after the take-over.
+//! - After the take-over somebody puts the old journals back from copies; or, after a clean stop, removes
+//!   them, and an older pandad goes on with the files.
+//!
+//! It never happens that an older pandad runs with an old journal that was put back.
 
 mod crash;
 mod damage;
@@ -25,7 +29,7 @@ use super::disk::{DiskFlaw, RunEnd, SimDisk};
 use crate::logfile::directories::make_directories;
 use crate::logfile::disk::directory_of;
 use crate::logfile::file_set::{
-    FileSetOptions, FileWriters, RoutedPieces, TopicFile, leave_later, recover, take_over,
+    FileSetOptions, FileWriters, RoutedPieces, TakenFile, leave_later, recover, take_over,
 };
 use crate::logfile::journal::OlderPandad;
 use crate::logfile::label::LogLabel;
@@ -319,7 +323,7 @@ fn open_topics(
     let ledger = begin_ledger(disk, base, found, HALF_BYTES, label.clone())?;
     memory.sync_failed = false;
     for (path, topic) in PATHS.iter().zip(TOPICS) {
-        let file = TopicFile { root, path: Path::new(path), topic };
+        let file = TakenFile { root, path: Path::new(path), topic };
         take_over(disk, &ledger, file, boot, (&label, memory))?;
     }
     let options = FileSetOptions {

@@ -22,7 +22,7 @@ impl World {
     /// The old journals come about.
     pub(super) fn begin_old(&mut self) {
         let mut dice = fastrand::Rng::with_seed(self.setup.variant);
-        for topic in 0..self.setup.old {
+        for (topic, path) in PATHS.iter().enumerate().take(self.setup.old) {
             let closed = dice.u64(0..4) == 0;
             let unsettled = if closed { 0 } else { dice.i64(0..3) };
             let settled = dice.i64(1..3);
@@ -32,8 +32,7 @@ impl World {
                 self.disk.damage(&journal_of(topic), |journal| *journal = as_version(version, journal));
             }
             if dice.u64(0..4) == 0 {
-                let moved = format!("{}.1", PATHS[topic]);
-                self.disk.rename(Path::new(PATHS[topic]), Path::new(&moved)).unwrap();
+                self.disk.rename(Path::new(path), Path::new(&format!("{path}.1"))).unwrap();
             }
         }
         let way = dice.u64(0..4);

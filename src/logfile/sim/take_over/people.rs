@@ -33,7 +33,7 @@ impl World {
                 world.step(&mut run, super::Step::Settle).unwrap();
                 world.step(&mut run, super::Step::Settle).unwrap();
                 assert!(run.ledger.group_holds_all());
-                if setup.variant % 2 == 0 {
+                if setup.variant.is_multiple_of(2) {
                     run.ledger.close().unwrap();
                 }
                 world.disk.end(RunEnd::Kill, &mut dice);

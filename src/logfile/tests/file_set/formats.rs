@@ -1,5 +1,5 @@
-//! A journal of several files, as the pandad that wrote such journals first wrote it: the present pandad reads
-//! it and goes on with it.
+//! A journal of several files, as the pandad that wrote such journals first wrote it: the present pandad
+//! reads it and goes on with it.
 //!
 //! `PANDAD_TEST_EXAMPLE=DIRECTORY` makes the present pandad write its own journal there.
 
