@@ -125,7 +125,7 @@ impl TakenOver {
         format!(
             "{shown}: another journal ({journal}{by:032x}) has taken over the positions of this file, when \
              files of several topics began to share one; set log_file['path'] as it was then; or, once \
-             pandad was stopped cleanly with that path, move this journal away, and the group's offsets decide"
+             pandad was stopped cleanly with that path, move this journal away: the group's offsets decide"
         )
     }
 }

@@ -207,7 +207,7 @@ fn the_path_alone_is_refused_with_the_place_of_its_positions() {
         ledger.identity()
     );
     assert!(
-        why.starts_with(&expected) && why.ends_with("move this journal away, and the group's offsets decide"),
+        why.starts_with(&expected) && why.ends_with("move this journal away: the group's offsets decide"),
         "{why}"
     );
     assert_eq!(inspect::lines(&path), Err(why.clone()));
