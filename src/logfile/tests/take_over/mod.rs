@@ -32,12 +32,16 @@ fn old_journal(dir: &Dir) -> PathBuf {
 
 /// The shared journal, which has taken over nothing yet.
 fn open_shared(dir: &Dir) -> Ledger {
+    open_shared_at(dir, 1)
+}
+
+fn open_shared_at(dir: &Dir, boot: u128) -> Ledger {
     let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
     let (base, mut memory) = (base(dir), RestartMemory::default());
     let label = LogLabel::new("test", &base);
-    let mut found = read_journal(&disk, &base, &label, Some(1), &mut memory).unwrap();
+    let mut found = read_journal(&disk, &base, &label, Some(boot), &mut memory).unwrap();
     leave_later(&disk, &dir.0, &mut found.replayed.state).unwrap();
-    let boots = (found.boot, Some(1));
+    let boots = (found.boot, Some(boot));
     set_recover((&*disk, &dir.0), &mut found.replayed, boots, (&label, &mut memory)).unwrap();
     begin_ledger(&disk, &base, found, HALF_BYTES_MIN, label).unwrap()
 }

@@ -112,3 +112,40 @@ fn a_partition_that_is_read_at_present_stays_where_it_is() {
     assert_eq!(ledger.written(&partition()).map(|(_, at)| at), Some(1));
     assert_eq!(position(&ledger), Some(1));
 }
+
+/// The file is known, and a journal that went on alone appears beside it. The file stays one.
+#[test]
+fn a_file_that_is_known_keeps_its_number() {
+    let (dir, _) = with_old();
+    let (ledger, _) = shared(&dir);
+    let number = ledger.number_of(Path::new("out.log"));
+    let before = fs::read(dir.0.join("{topic}.log.journal")).unwrap();
+    fs::remove_file(old_journal(&dir)).unwrap();
+    let mut log = with(&dir, true, 4096, Some(1));
+    let token = Token { identity: ledger.identity(), epoch: ledger_epoch(&dir), offset: 5 };
+    resume(&log.ledger, &partition(), Some((5, token.to_string())));
+    append(&mut log, 5, 7);
+    drop(log);
+    assert_eq!(fs::read(dir.0.join("{topic}.log.journal")).unwrap(), before);
+    assert!(take(&dir, &ledger));
+    assert_eq!((ledger.number_of(Path::new("out.log")), ledger.numbered_files().len()), (number, 1));
+    assert_eq!((position(&ledger), dir.content()), (Some(7), lines(7)));
+    append_shared(&dir, &ledger, 7, 8);
+    assert_eq!(dir.content(), lines(8));
+}
+
+/// A journal beside a known file cannot be read: it may be one that went on alone, so nothing is cut.
+#[test]
+fn a_file_beside_which_a_journal_cannot_be_read_is_left_as_it_is() {
+    for (journal, expected) in [(None, lines(5)), (Some("no journal"), lines(6))] {
+        let (dir, _) = with_old();
+        let (ledger, _) = shared(&dir);
+        drop(ledger);
+        fs::write(dir.log(), lines(6)).unwrap();
+        if let Some(journal) = journal {
+            fs::write(old_journal(&dir), journal).unwrap();
+        }
+        drop(open_shared_at(&dir, 2));
+        assert_eq!(dir.content(), expected, "{journal:?}");
+    }
+}

@@ -1,6 +1,7 @@
 //! What the group knows of a journal that was taken over: its tokens, its claims and its member.
 
 use super::*;
+use crate::logfile::journal_view::JournalView;
 
 #[test]
 fn tokens_of_a_former_journal_are_the_journal_s_own() {
@@ -50,4 +51,26 @@ fn the_member_of_the_first_journal_is_taken_over() {
     let ledger = open_shared(&dir);
     assert_eq!(ledger.member(), Some(MemberIdentity { id: "out.log".to_owned(), silent: true }));
     assert_eq!(resume(&ledger, &TopicPartition::new("other.log", 0), None), Some(4));
+}
+
+/// `pandad seek` asks what the next start would make of an offset.
+#[test]
+fn the_view_of_a_stopped_journal_knows_its_former_ones() {
+    let (dir, identity) = with_old();
+    let (ledger, _) = shared(&dir);
+    let (by, epoch) = (ledger.identity(), ledger_epoch(&dir));
+    drop(ledger);
+    let view = JournalView::read(&base(&dir)).unwrap();
+    let at = |offset, text: String| view.resumes_at(&partition(), Some(offset), &OffsetMetadata::Text(text));
+    let token = |identity, epoch, offset| Token { identity, epoch, offset }.to_string();
+    assert_eq!(at(7, token(identity, epoch + 1, 7)), Some(5), "its own, although the copy is older");
+    assert_eq!(at(7, token(identity + 1, epoch + 1, 7)), Some(7), "another journal's");
+    assert_eq!(at(7, String::new()), Some(7));
+    // The claim of the former journal was followed before: the start would make the same claim, and know it.
+    let claimed = resume::claim_name(identity, Some(epoch), 7, -1);
+    assert_ne!(claimed, resume::claim_name(by, Some(epoch), 7, -1));
+    let (ledger, _) = shared(&dir);
+    assert_eq!(ledger.claim_name(&partition(), 7, -1), claimed);
+    drop(ledger);
+    assert_eq!(view.claim_name(&partition(), 7), claimed);
 }

@@ -96,3 +96,14 @@ fn what_was_taken_over_is_forgotten_with_the_partitions() {
     ours.forget_partitions();
     assert!(!ours.has_taken_over(7));
 }
+
+/// A mark repeats a state of which only the former journals are new.
+#[test]
+fn a_mark_brings_former_journals() {
+    let mut ours = journal(&[state(10, 1, &[], &[])]);
+    let taken = RepeatedPartition { index: 0, void: 0, state: state(10, 1, &[], &[OLD]) };
+    let repeat = MarkRepeat { partitions: vec![taken], ..MarkRepeat::default() };
+    ours.apply(JournalEntry::Mark(Mark { repeat, ..Mark::default() }), 0);
+    assert!(ours.has_taken_over(OLD));
+    assert_eq!(ours.partitions[&0].former, [OLD]);
+}
