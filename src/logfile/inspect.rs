@@ -40,6 +40,7 @@ pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
         if known.position != settled {
             line += &format!(", settled up to {settled}");
         }
+        line += &former_line(known);
         lines.push(line);
     }
     for known in state.files.values() {
@@ -114,6 +115,7 @@ pub(super) fn name_found(
         Ok(JournalRead::Journal { journal, contents, .. }) => Ok((*journal, *contents)),
         Ok(JournalRead::Missing) => Err(format!("{shown}: there is none")),
         Ok(JournalRead::Unreadable(why)) => Err(format!("{shown}: not a journal that can be read: {why}")),
+        Ok(JournalRead::TakenOver(taken)) => Err(taken.refusal(at)),
         Ok(JournalRead::Later(version)) => {
             Err(format!("{shown}: of version {version}, which a later pandad wrote; use that pandad"))
         }
@@ -134,11 +136,16 @@ fn held_line(state: &PartitionState) -> String {
     }
 }
 
+fn former_line(state: &PartitionState) -> String {
+    let former: Vec<String> = state.former.iter().map(|identity| format!("{identity:032x}")).collect();
+    if former.is_empty() { String::new() } else { format!(", taken over from {}", former.join(" ")) }
+}
+
 fn line(entry: &JournalEntry) -> String {
     match entry {
         JournalEntry::Partition(number, state) => format!(
             "partition {number}: {} at {}, epoch {:016x}, last records {}, committed without a token {:?}, \
-             left {}, holds {}",
+             left {}, holds {}{}",
             state.partition,
             state.position,
             state.epoch,
@@ -146,6 +153,7 @@ fn line(entry: &JournalEntry) -> String {
             state.committed,
             state.left.iter().map(|epoch| format!("{epoch:016x}")).collect::<Vec<_>>().join(" "),
             held_line(state),
+            former_line(state),
         ),
         JournalEntry::Range(range) => format!(
             "range {}: {}, positions {}",

@@ -77,6 +77,12 @@ impl JournalView {
         }
     }
 
+    /// As [`super::Ledger::claim_name`], by no member.
+    pub(super) fn claim_name(&self, partition: &TopicPartition, offset: i64) -> u64 {
+        let (epoch, namer) = self.state.naming(partition, self.identity);
+        resume::claim_name(namer, epoch, offset, -1)
+    }
+
     fn decide(
         &self,
         partition: &TopicPartition,
@@ -86,12 +92,13 @@ impl JournalView {
         let known = self.state.find(partition).map(|(_, state)| KnownPosition::of(state));
         let metadata = match (committed, metadata) {
             (Some(offset), OffsetMetadata::Text(text)) if Token::naming(offset, text).is_none() => {
-                let epoch = known.map(|known| known.epoch);
-                Token::claim(resume::claim_name(self.identity, epoch, offset, -1), offset).to_string()
+                Token::claim(self.claim_name(partition, offset), offset).to_string()
             }
             (_, OffsetMetadata::Text(text)) => text.clone(),
             (_, OffsetMetadata::Unsupported) => String::new(),
         };
+        let is_former = |identity| self.state.has_taken_over(identity);
+        let metadata = resume::as_own(self.identity, is_former, committed, &metadata);
         resume::decide(self.identity, known, committed, &metadata)
     }
 }

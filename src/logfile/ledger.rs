@@ -2,9 +2,12 @@
 //! asks where to start, the sink, which asks what may be written, and the settle thread.
 
 mod files;
+mod taken_over;
 
 #[cfg(test)]
 pub(super) use files::CLOSED_WITHOUT_SYNC;
+#[cfg(test)]
+pub(super) use taken_over::{TAKEN_ONCE, TAKEN_WITHOUT_SYNC};
 
 use std::collections::BTreeSet;
 use std::io;
@@ -83,6 +86,9 @@ impl Ledger {
         if let Some(stranger) = inner.new_stranger(committed, metadata) {
             self.log_stranger(stranger);
         }
+        let is_former = |identity| inner.state.has_taken_over(identity);
+        let own = resume::as_own(inner.journal.identity(), is_former, committed, metadata);
+        let metadata = own.as_ref();
         let known = inner.state.find(partition).map(|(index, state)| (index, state.clone()));
         let facts = known.as_ref().map(|(_, state)| KnownPosition::of(state));
         let (label, held) = (&self.label, committed.unwrap_or_default());
@@ -160,8 +166,8 @@ impl Ledger {
     /// [`resume::claim_name`].
     pub fn claim_name(&self, partition: &TopicPartition, offset: i64, generation: i32) -> u64 {
         let inner = self.lock();
-        let epoch = inner.state.find(partition).map(|(_, state)| state.epoch);
-        resume::claim_name(inner.journal.identity(), epoch, offset, generation)
+        let (epoch, namer) = inner.state.naming(partition, inner.journal.identity());
+        resume::claim_name(namer, epoch, offset, generation)
     }
 
     /// The partition's number and written position, if the partition is assigned.
@@ -183,21 +189,6 @@ impl Ledger {
         let mut inner = self.lock();
         inner.written.clear();
         inner.group.release_all();
-    }
-
-    /// Whether everything that was written has settled.
-    pub fn has_settled(&self) -> bool {
-        self.has_settled_but(&BTreeSet::new())
-    }
-
-    /// Whether everything that was written to other files than these has settled.
-    pub fn has_settled_but(&self, files: &BTreeSet<FileNumber>) -> bool {
-        self.lock().has_settled_but(files)
-    }
-
-    /// The files of which a sync has failed since the start.
-    pub fn failed_files(&self) -> Vec<FileNumber> {
-        self.lock().files.failed().collect()
     }
 
     /// Whether the group holds the written position of every assigned partition, by a commit of the

@@ -81,7 +81,8 @@ impl LedgerState {
     pub(super) fn new_stranger(&mut self, committed: Option<i64>, metadata: &str) -> Option<u128> {
         let known = self.strangers.as_mut()?;
         let Token { identity, .. } = Token::naming(committed?, metadata).filter(|token| !token.is_claim())?;
-        let is_new = identity != self.journal.identity() && !known.contains(&identity);
+        let is_own = identity == self.journal.identity() || self.state.has_taken_over(identity);
+        let is_new = !is_own && !known.contains(&identity);
         is_new.then(|| known.push(identity)).map(|()| identity)
     }
 
@@ -147,10 +148,11 @@ impl LedgerState {
                 (index, known)
             }
             None => {
-                let partition = partition.clone();
                 let (committed, left) = (Vec::new(), Vec::new());
                 let held = Some(HeldOffsets::begin(position));
-                let state = PartitionState { partition, position, epoch, landmarks, committed, left, held };
+                let (partition, former) = (partition.clone(), Vec::new());
+                let state =
+                    PartitionState { partition, position, epoch, landmarks, committed, left, held, former };
                 (self.state.free_number(), state)
             }
         };

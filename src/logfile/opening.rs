@@ -53,6 +53,7 @@ pub(super) fn read_journal(
         }
         JournalRead::Missing => (Replayed::default(), None),
         JournalRead::Unreadable(why) => unreadable(why)?,
+        JournalRead::TakenOver(taken) => return Err(OpenError::Fatal(taken.refusal(&at))),
         JournalRead::Later(version) => {
             return Err(OpenError::Fatal(format!(
                 "{}: this journal has version {version} of the format, which a later pandad wrote; run that \

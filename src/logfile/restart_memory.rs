@@ -18,6 +18,7 @@ pub(super) enum Finding {
     NoNewline,
     DamagedJournal,
     Several,
+    TakenByOther,
 }
 
 /// See the module.

@@ -5,6 +5,7 @@
 //! metadata, another program of the group. Where there is room for a token, such an offset is claimed
 //! before this function gets it.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::journal::{Landmark, PartitionState};
@@ -63,6 +64,21 @@ pub struct Resumed {
     /// The offsets from the journal's former position on that are passed over, because somebody set the
     /// group's offset behind them. Empty if there are none.
     pub skipped: Range<i64>,
+}
+
+/// The metadata as if the journal itself had committed it, if it is a token of a journal that this one has
+/// taken over: the partition's state came from there, so the token tells nothing new, whatever it says.
+pub(super) fn as_own<'a>(
+    identity: u128,
+    is_former: impl Fn(u128) -> bool,
+    committed: Option<i64>,
+    metadata: &'a str,
+) -> Cow<'a, str> {
+    let token = committed.and_then(|committed| Token::naming(committed, metadata));
+    match token.filter(|token| token.identity != identity && is_former(token.identity)) {
+        Some(token) => Cow::Owned(Token { identity, ..token }.to_string()),
+        None => Cow::Borrowed(metadata),
+    }
 }
 
 /// Decides by the journal's identity, what it knows of the partition, and the group's offset with

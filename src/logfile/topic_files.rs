@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::disk::{Disk, OpenMode, RealDisk, directory_of, mount_id, with_suffix};
-use super::file_set::{LeftFiles, recover};
+use super::file_set::{LeftFiles, TakenFile, leave_later, recover, take_over};
 use super::journal::{FileNumber, FilePlace, HALF_BYTES_MIN, MarkedFile, NamedFile};
 use super::label::LogLabel;
 use super::open_error::classify;
@@ -23,6 +23,8 @@ pub struct TopicFilesOptions {
     pub base: PathBuf,
     /// The files, one for each topic.
     pub paths: Vec<PathBuf>,
+    /// The topics of the files, in the same order.
+    pub topics: Vec<String>,
     /// How each file is written.
     pub log_file: LogFileOptions,
 }
@@ -40,6 +42,8 @@ pub struct TopicFiles {
     pub ledger: Ledger,
     /// The lock of the journal. It is released when its last clone is dropped.
     pub lock: Lock,
+    /// The locks of files that had a journal each: an older pandad looks at these.
+    pub former_locks: Vec<Lock>,
 }
 
 /// Locks the journal, reads it, adopts what the files hold of the journalled ranges, and opens every file
@@ -55,20 +59,24 @@ pub fn open_topics(
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     check_path(&*disk, &options.base)?;
     let lock = Lock::take(&options.base)?;
-    let mut refused = held_back;
+    let (mut refused, mut former_locks) = (held_back, Vec::new());
     for path in &options.paths {
-        let is_refused = refused.iter().any(|(other, _)| other == path);
-        let checked = if is_refused { Ok(()) } else { check(&*disk, path, &options.log_file) };
-        refused.extend(checked.err().map(|error| (path.clone(), error)));
+        if refused.iter().any(|(other, _)| other == path) {
+            continue;
+        }
+        match check(&*disk, path, &options.log_file).and_then(|()| former_lock(&*disk, path)) {
+            Ok(lock) => former_locks.extend(lock),
+            Err(error) => refused.push((path.clone(), error)),
+        }
     }
-    let era = era_of(&options.base, &options.paths);
-    let mut opened = open_with(&disk, options, refused, HALF_BYTES_MIN, era, memory)?;
+    let eras = OpeningEras { set: era_of(&options.base, &options.paths), file: &era };
+    let mut opened = open_with(&disk, options, refused, HALF_BYTES_MIN, &eras, memory)?;
     if options.log_file.rotation.is_on() {
         // The journal does not need the rotated files of these any more.
         opened.start_archives(&disk, &options.log_file);
     }
     let OpenTopics { files, refused, settler, ledger } = opened;
-    Ok(TopicFiles { files, refused, settler, ledger, lock })
+    Ok(TopicFiles { files, refused, settler, ledger, lock, former_locks })
 }
 
 /// Whether the file can probably be opened. Nothing of it is changed.
@@ -95,6 +103,20 @@ fn check(disk: &dyn Disk, path: &Path, options: &LogFileOptions) -> Result<(), O
     rotation::begin_as_before(disk, path, &options.rotation).map_err(|error| classify(path, &error))
 }
 
+/// The lock of a file that has, or had, a journal of its own.
+fn former_lock(disk: &dyn Disk, path: &Path) -> Result<Option<Lock>, OpenError> {
+    match disk.stat(&with_suffix(path, ".journal")) {
+        Ok(_) => Lock::take(path).map(Some),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The boots and mounts of this opening, see [`era`]: of the set, and of each file by itself.
+pub(super) struct OpeningEras<'a> {
+    pub(super) set: Option<u128>,
+    pub(super) file: &'a dyn Fn(&Path) -> Option<u128>,
+}
+
 /// As [`era`], of all file systems with files.
 fn era_of(base: &Path, paths: &[PathBuf]) -> Option<u128> {
     let own = mount_id(directory_of(base));
@@ -118,18 +140,27 @@ pub(super) fn open_with(
     options: &TopicFilesOptions,
     mut refused: Vec<(PathBuf, OpenError)>,
     half: u64,
-    boot: Option<u128>,
+    eras: &OpeningEras<'_>,
     memory: &mut RestartMemory,
 ) -> Result<OpenTopics, OpenError> {
     let (base, log_file) = (options.base.as_path(), &options.log_file);
     let (label, root) = (LogLabel::new(log_file.job, base), directory_of(base));
-    let mut found = read_journal(disk, base, &label, boot, memory)?;
-    let boots = (found.boot, boot);
+    let mut found = read_journal(disk, base, &label, eras.set, memory)?;
+    let boots = (found.boot, eras.set);
     let mut left = LeftFiles::allowed(refused.iter().map(|(path, _)| path.clone()).collect());
+    leave_later(disk, root, &mut found.replayed.state, &mut left)?;
     recover((&**disk, root), &mut found.replayed, boots, (&label, memory), &mut left)?;
     let ledger = begin_ledger(disk, base, found, half, label.clone())?.leaving(left.numbers());
     memory.sync_failed = false;
     refused.extend(left.refused);
+    for (path, topic) in options.paths.iter().zip(&options.topics) {
+        if refused.iter().any(|(other, _)| other == path) {
+            continue;
+        }
+        let file = TakenFile { root, path, topic };
+        let taken = take_over(disk, &ledger, file, (eras.file)(path), (&label, memory));
+        refused.extend(taken.err().map(|error| (path.clone(), error)));
+    }
     let opening = Opening { disk, base, root, label: &label, ledger: &ledger, options: log_file };
     let paths = options.paths.iter().filter(|path| !refused.iter().any(|(other, _)| other == *path));
     let paths: Vec<&Path> = paths.map(PathBuf::as_path).collect();

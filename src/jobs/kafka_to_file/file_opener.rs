@@ -139,7 +139,8 @@ impl FileOpener {
             return (None, refused);
         }
         let (settler, ledger, lock) = (opened.settler, opened.ledger, opened.lock);
-        (Some(OpenLog { base: options.base.clone(), files, settler, ledger, lock }), refused)
+        let (base, former_locks) = (options.base.clone(), opened.former_locks);
+        (Some(OpenLog { base, files, settler, ledger, lock, former_locks }), refused)
     }
 
     fn is_awaited(&self, path: &Path) -> bool {
@@ -239,8 +240,9 @@ fn files_of(section: &Section, options: &LogFileOptions) -> JobFiles {
                 topic: topic.clone(),
                 health: Arc::new(JobHealth::new(format!("{NAME}: the topic {topic}"))),
             };
-            let topics = section.kafka.topics.names().iter().map(of_topic).collect();
-            JobFiles::Topics(TopicFilesOptions { base, paths, log_file }, topics)
+            let names = section.kafka.topics.names().to_vec();
+            let topics = names.iter().map(of_topic).collect();
+            JobFiles::Topics(TopicFilesOptions { base, paths, topics: names, log_file }, topics)
         }
         None => {
             let complete_dir = Some(file.complete.clone()).filter(|path| !path.as_os_str().is_empty());

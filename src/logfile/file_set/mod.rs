@@ -2,20 +2,26 @@
 //! file a line goes to is a function of its record.
 
 mod known_files;
+mod left_files;
 mod new_files;
 mod open;
 mod options;
 mod publish;
 mod recovery;
+mod take_over;
 mod writers;
 
+pub(super) use left_files::LeftFiles;
 #[cfg(test)]
 pub(super) use open::open_with;
 pub use open::{FileSet, open_set};
 pub use options::FileSetOptions;
 #[cfg(test)]
 pub(super) use publish::MOVED_WITHOUT_SYNC;
-pub(super) use recovery::{LeftFiles, recover};
+pub(super) use recovery::recover;
 #[cfg(test)]
 pub(super) use recovery::{ONE_PART_IS_ENOUGH, PARTS_STAY};
+#[cfg(test)]
+pub(super) use take_over::mistakes;
+pub(super) use take_over::{TakenFile, leave_later, take_over};
 pub use writers::{FileWriters, RoutedPieces};

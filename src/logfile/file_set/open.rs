@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::left_files::LeftFiles;
 use super::options::FileSetOptions;
-use super::recovery::{self, LeftFiles};
+use super::recovery;
 use super::writers::FileWriters;
 use crate::logfile::disk::{Disk, RealDisk, directory_of};
 use crate::logfile::journal::HALF_BYTES_MIN;

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::left_files::LeftFiles;
 use crate::logfile::disk::{Disk, OpenMode};
 use crate::logfile::journal::{
     FileNumber, FilePlace, JournalEntry, JournalState, Mark, MarkedFile, Range, Replayed, Session,
@@ -62,7 +63,7 @@ pub(in crate::logfile) fn recover(
         if left.is_held_back(*number, &path) {
             continue;
         }
-        if left.is_allowed || recovery.is_touched(*number, &path, &known.place) {
+        if left.is_allowed() || recovery.is_touched(*number, &path, &known.place) {
             match recovery.examine(*number, &path, &known.place) {
                 Ok(found) => drop(recovery.found.insert(*number, found)),
                 Err(error) => left.leave(*number, &path, classify(&path, &error))?,
@@ -78,47 +79,6 @@ pub(in crate::logfile) fn recover(
             }
             Err((number, path, error)) => left.leave(number, &path, classify(&path, &error))?,
         }
-    }
-}
-
-/// The files that cannot be examined at present. Nothing is decided about their ranges, which stay in the
-/// journal for a later start.
-#[derive(Debug, Default)]
-pub(in crate::logfile) struct LeftFiles {
-    /// Whether files may be left. Each range must have one part then.
-    is_allowed: bool,
-    /// The files that are not tried.
-    held_back: BTreeSet<PathBuf>,
-    numbers: BTreeSet<FileNumber>,
-    /// The files that were tried, and why each is left.
-    pub(in crate::logfile) refused: Vec<(PathBuf, OpenError)>,
-}
-
-impl LeftFiles {
-    /// Files may be left, and these are, whatever their disks say.
-    pub(in crate::logfile) fn allowed(held_back: BTreeSet<PathBuf>) -> Self {
-        Self { is_allowed: true, held_back, ..Self::default() }
-    }
-
-    /// The files that the journal knows and that are left.
-    pub(in crate::logfile) fn numbers(&self) -> &BTreeSet<FileNumber> {
-        &self.numbers
-    }
-
-    fn is_held_back(&mut self, number: FileNumber, path: &Path) -> bool {
-        self.held_back.contains(path) && {
-            self.numbers.insert(number);
-            true
-        }
-    }
-
-    fn leave(&mut self, number: FileNumber, path: &Path, error: OpenError) -> Result<(), OpenError> {
-        if !self.is_allowed {
-            return Err(error);
-        }
-        self.numbers.insert(number);
-        self.refused.push((path.to_owned(), error));
-        Ok(())
     }
 }
 
@@ -248,7 +208,7 @@ impl Recovery<'_> {
         let (mut broken_files, mut broken) = (BTreeSet::new(), BTreeSet::new());
         for range in &self.ranges {
             let files: Vec<FileNumber> = range.parts.iter().map(|part| part.number).collect();
-            if files.iter().any(|number| left.numbers.contains(number)) {
+            if files.iter().any(|number| left.numbers().contains(number)) {
                 self.check_keepable(range, left)?;
                 verdict.kept.push(range.clone());
                 continue;
@@ -273,7 +233,7 @@ impl Recovery<'_> {
 
     /// A range of a file that is left can only be kept if nothing else depends on it.
     fn check_keepable(&self, range: &Range, left: &LeftFiles) -> Result<(), OpenError> {
-        let is_left = |range: &Range| range.parts.iter().all(|part| left.numbers.contains(&part.number));
+        let is_left = |range: &Range| range.parts.iter().all(|part| left.numbers().contains(&part.number));
         let is_of = |index: u32| move |other: &&Range| other.changes.iter().any(|one| one.index == index);
         let mut same = range.changes.iter().flat_map(|change| self.ranges.iter().filter(is_of(change.index)));
         if is_left(range) && same.all(is_left) {
@@ -355,7 +315,7 @@ impl Recovery<'_> {
             }
         }
         let is_unknown = |number: &&FileNumber| !self.is_all_known(**number);
-        let unexamined = left.numbers.iter().filter(is_unknown).copied().collect();
+        let unexamined = left.numbers().iter().filter(is_unknown).copied().collect();
         let held = kept.iter().map(|range| range.sequence).filter(|one| *one < sequence).collect();
         let mark = Mark { sequence, held, files, finished, unexamined, ..Mark::default() };
         state.apply(JournalEntry::Mark(mark), 0);

@@ -68,7 +68,12 @@ struct OpenWriter {
 }
 
 impl FileWriters {
-    pub(super) fn new(disk: Arc<dyn Disk>, root: &Path, ledger: Ledger, options: &FileSetOptions) -> Self {
+    pub(in crate::logfile) fn new(
+        disk: Arc<dyn Disk>,
+        root: &Path,
+        ledger: Ledger,
+        options: &FileSetOptions,
+    ) -> Self {
         let known = KnownFiles::of(&ledger, root, options.complete_dir.as_deref());
         Self {
             disk,

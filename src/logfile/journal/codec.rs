@@ -27,6 +27,8 @@ const KIND_MEMBER: u8 = 5;
 
 /// The tag of a state: the offsets that the log file holds.
 const TAG_HELD: u8 = 1;
+/// The tag of a state: the identities of the partition's former journals.
+const TAG_FORMER: u8 = 2;
 
 /// The tag of a mark: the files that could not be examined.
 const TAG_UNEXAMINED: u8 = 1;
@@ -294,5 +296,10 @@ fn encode_state(out: &mut Vec<u8>, state: &PartitionState) {
         held.encode(&mut bytes);
         encode_count(out, bytes.len());
         out.extend_from_slice(&bytes);
+    }
+    if !state.former.is_empty() {
+        out.push(TAG_FORMER);
+        encode_count(out, state.former.len() * size_of::<u128>());
+        state.former.iter().for_each(|identity| out.extend_from_slice(&identity.to_be_bytes()));
     }
 }

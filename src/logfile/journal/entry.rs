@@ -45,6 +45,9 @@ pub struct PartitionState {
     /// The offsets whose lines were written. `None`: an older pandad has written the journal, and no start
     /// has taken it over yet.
     pub held: Option<HeldOffsets>,
+    /// The identities of the journals that had the partition before this one took these over, oldest first.
+    /// What was committed under these is this journal's own.
+    pub former: Vec<u128>,
 }
 
 /// The position of one partition after a range.

@@ -18,7 +18,7 @@ use super::frame::{FILL, encode_frame, unreadable};
 use super::halves::{lacks_newest, newest_half, split};
 use super::header::{FEATURE_FILES, FORMAT_VERSION, HALF_HEADER_BYTES, HalfHeader};
 use super::replay::JournalContents;
-use super::{JournalEntry, ONLY_FILE};
+use super::{JournalEntry, ONLY_FILE, TakenOver};
 use crate::logfile::disk::{Disk, Handle, OpenMode, directory_of, read_all, with_suffix};
 
 /// The least size of a half, in bytes.
@@ -39,6 +39,8 @@ pub(in crate::logfile) enum JournalRead {
     Unreadable(String),
     /// A journal of a later version of the format.
     Later(u16),
+    /// A journal that another one has taken over.
+    TakenOver(TakenOver),
     /// A journal, and what was read of it. If `whole` is false, the disk has lost some of the written
     /// bytes, so entries may be missing.
     Journal { journal: Box<JournalFile>, contents: Box<JournalContents>, whole: bool },
@@ -171,6 +173,9 @@ impl JournalFile {
             )));
         };
         let (halves, half) = split(&bytes);
+        if let Some(taken) = TakenOver::find(halves, half) {
+            return Ok(JournalRead::TakenOver(taken));
+        }
         let headers = halves.map(HalfHeader::read);
         if let Some(later) = headers.iter().flatten().find(|header| header.is_later()) {
             return Ok(JournalRead::Later(later.version.max(FORMAT_VERSION + 1)));
@@ -199,6 +204,19 @@ impl JournalFile {
     /// Gives the journal a new identity, which its next rewrite records.
     pub(in crate::logfile) fn rename(&mut self, identity: u128) {
         self.identity = identity;
+    }
+
+    /// Its own path.
+    pub(in crate::logfile) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Ends the journal: everything that it says is durable in the other one. Durable on return.
+    ///
+    /// # Errors
+    /// The disk refuses. Then some pandads may still go on with this journal.
+    pub(in crate::logfile) fn hand_over(&self, by: u128, to: &Path) -> io::Result<()> {
+        TakenOver::of(self.half, 1 - self.active, by, to).write(&self.file)
     }
 
     /// The handle with which another thread makes durable what was appended so far.

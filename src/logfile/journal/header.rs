@@ -18,6 +18,11 @@ mod tests;
 
 /// The journal has several files: ranges and marks say which of these they mean.
 pub(super) const FEATURE_FILES: u32 = 1;
+/// Another journal has taken over this one. A header with this feature has version [`TAKEN_OVER_VERSION`],
+/// and the identity of the other journal.
+const FEATURE_TAKEN_OVER: u32 = 2;
+/// A version that no journal is written in, so that every older pandad refuses what was taken over.
+const TAKEN_OVER_VERSION: u16 = 4;
 const MAGIC: &[u8; 8] = b"pandadjl";
 /// The version of the format that is written. A later version is refused.
 pub(super) const FORMAT_VERSION: u16 = 3;
@@ -37,8 +42,8 @@ pub(super) struct HalfHeader {
     pub(super) generation: u64,
     /// Where the half's snapshot ends, including its mark. 0 if that is not known.
     pub(super) base: u64,
-    /// One bit for each property of the half that a reader must know. A half with any other bit than
-    /// [`FEATURE_FILES`] is refused, as a later version is.
+    /// One bit for each property of the half that a reader must know. A half with a bit that is not known is
+    /// refused, as a later version is.
     pub(super) features: u32,
     /// The length of a half in bytes. 0 if it is not known: versions 1 and 2 do not say it.
     pub(super) half: u64,
@@ -47,6 +52,19 @@ pub(super) struct HalfHeader {
 }
 
 impl HalfHeader {
+    /// The header of a journal that this other one has taken over.
+    pub(super) fn taken_over(by: u128, half: u64) -> Self {
+        Self {
+            version: TAKEN_OVER_VERSION,
+            identity: by,
+            generation: 0,
+            base: 0,
+            features: FEATURE_TAKEN_OVER,
+            half,
+            is_followed: false,
+        }
+    }
+
     /// Both copies.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut copy = self.common_bytes();
@@ -101,7 +119,8 @@ impl HalfHeader {
         }
     }
 
-    fn read_copy(bytes: &[u8]) -> Option<Self> {
+    /// The header in a copy. The first two versions have only the first copy.
+    pub(super) fn read_copy(bytes: &[u8]) -> Option<Self> {
         let (magic, rest) = bytes.split_first_chunk::<8>()?;
         let (version, rest) = rest.split_first_chunk()?;
         let (identity, rest) = rest.split_first_chunk()?;
@@ -128,6 +147,11 @@ impl HalfHeader {
             half,
             is_followed,
         })
+    }
+
+    /// Whether another journal has taken over this one.
+    pub(super) fn is_taken_over(&self) -> bool {
+        self.features & FEATURE_TAKEN_OVER != 0
     }
 
     /// Whether only a later pandad may read the half.

@@ -65,6 +65,20 @@ impl HeldOffsets {
         self.from = to;
     }
 
+    /// What two journals have written one after the other, the first one up to `end`.
+    pub(in crate::logfile) fn joined(first: &Self, end: i64, then: &Self) -> Self {
+        let (mut joined, mut end) = (first.clone(), end);
+        for (from, to) in &then.ended {
+            joined.move_to(end, *from);
+            end = *to;
+        }
+        joined.move_to(end, then.from);
+        if let Some((from, to)) = then.unsure() {
+            joined.add_unsure(from, to);
+        }
+        joined
+    }
+
     fn add_unsure(&mut self, from: i64, to: i64) {
         self.unsure = match self.unsure {
             (known, end) if known < end => (known.min(from), end.max(to)),
@@ -157,6 +171,19 @@ mod tests {
         held.replaced_from(4, 4);
         assert_eq!((held.ranges(6), held.unsure()), (vec![(0, 4), (4, 6)], Some((4, 8))));
         assert_eq!(HeldOffsets::begin_unknown(7).unsure(), Some((0, 7)));
+    }
+
+    #[test]
+    fn two_journals_hold_what_they_wrote_one_after_the_other() {
+        let mut first = HeldOffsets::begin(0);
+        first.move_to(10, 5);
+        let mut then = HeldOffsets::begin_unknown(8);
+        then.move_to(20, 3);
+        let joined = HeldOffsets::joined(&first, 8, &then);
+        // The second one goes on where the first one ended.
+        assert_eq!((joined.ranges(9), joined.unsure()), (vec![(0, 10), (5, 20), (3, 9)], Some((0, 8))));
+        let apart = HeldOffsets::joined(&first, 6, &HeldOffsets::begin(8));
+        assert_eq!(apart.ranges(9), [(0, 10), (5, 6), (8, 9)]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod held;
 mod old_codec;
 mod replay;
 mod state;
+mod taken_over;
 #[cfg(test)]
 mod tests;
 
@@ -23,8 +24,15 @@ pub use entry::{FileNumber, Landmark, MemberIdentity, PositionChange};
 pub(super) use file::{EntryRefused, HALF_BYTES_MIN, JournalFile, JournalRead, JournalSync};
 pub use held::HeldOffsets;
 #[cfg(test)]
+pub(super) use old_codec::older::{OlderPandad, as_version};
+#[cfg(test)]
 pub(super) use replay::STOP_AT_HOLE;
 pub(super) use replay::{JournalContents, Replayed};
 #[cfg(test)]
 pub(super) use state::BEGUN_WITHOUT_SYNC;
-pub(super) use state::{JournalState, JournalledFile, SettledPosition, ends_of, push_bounded};
+pub(super) use state::{
+    JournalState, JournalledFile, SettledPosition, TakenPartitions, ends_of, push_bounded,
+};
+#[cfg(test)]
+pub(super) use taken_over::{IN_FORCE_FIRST, OVERWRITTEN_WITHOUT_SYNC};
+pub(super) use taken_over::{TakenOver, path_from};

@@ -7,6 +7,8 @@
 //! ```
 
 #[cfg(test)]
+pub(in crate::logfile) mod older;
+#[cfg(test)]
 mod tests;
 
 use super::codec::{commit, file_id, range_part, text};
@@ -75,6 +77,7 @@ fn state(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
         // Version 1 had no such list.
         left: if reader.0.is_empty() { Vec::new() } else { reader.list(EntryReader::u64)? },
         held: None,
+        former: Vec::new(),
     })
 }
 

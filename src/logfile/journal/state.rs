@@ -2,6 +2,7 @@
 //! read at the start and while it is written, so that both agree.
 
 mod files;
+mod taken_over;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use crate::record::TopicPartition;
 #[cfg(test)]
 pub(in crate::logfile) use files::BEGUN_WITHOUT_SYNC;
 pub(in crate::logfile) use files::JournalledFile;
+pub(in crate::logfile) use taken_over::TakenPartitions;
 
 /// How many landmarks, committed offsets and left epochs are kept of each partition.
 const KEPT_MAX: usize = 8;
@@ -48,6 +50,7 @@ impl JournalledPartition {
             && self.state.committed == state.committed
             && self.state.left == state.left
             && self.state.held == state.held
+            && self.state.former == state.former
     }
 }
 
@@ -81,6 +84,8 @@ pub(in crate::logfile) struct JournalState {
     /// The partitions by their number, as of the last mark.
     pub(in crate::logfile) partitions: BTreeMap<u32, JournalledPartition>,
     numbers: HashMap<TopicPartition, u32>,
+    /// The identities of the journals that were taken over.
+    former: BTreeSet<u128>,
     /// The files of this journal by their number, as of the last mark.
     pub(in crate::logfile) files: BTreeMap<FileNumber, JournalledFile>,
     /// The files that are finished, and the byte of the half at which the mark stands that says so.
@@ -126,6 +131,7 @@ impl JournalState {
             range.changes.retain(|change| change.index != index);
         }
         self.numbers.insert(state.partition.clone(), index);
+        self.former.extend(&state.former);
         self.partitions.insert(index, JournalledPartition { state, moved: at, replaced: (at, void) });
     }
 
@@ -191,6 +197,7 @@ impl JournalState {
     pub(in crate::logfile) fn forget_partitions(&mut self) {
         self.partitions.clear();
         self.numbers.clear();
+        self.former.clear();
         for range in &mut self.recent {
             range.changes.clear();
         }
@@ -200,6 +207,12 @@ impl JournalState {
     pub(in crate::logfile) fn keep_partitions(&mut self, kept: &BTreeSet<u32>) {
         self.partitions.retain(|index, _| kept.contains(index));
         self.numbers.retain(|_, index| kept.contains(index));
+        self.former = self.partitions.values().flat_map(|known| &known.former).copied().collect();
+    }
+
+    /// Whether this journal has taken over one of this identity.
+    pub(in crate::logfile) fn has_taken_over(&self, identity: u128) -> bool {
+        self.former.contains(&identity)
     }
 
     /// Applies a range's changes to the positions.
@@ -287,6 +300,15 @@ impl JournalState {
     pub(in crate::logfile) fn find(&self, partition: &TopicPartition) -> Option<(u32, &PartitionState)> {
         let index = *self.numbers.get(partition)?;
         Some((index, &self.partitions.get(&index)?.state))
+    }
+
+    /// What an offset of the partition is claimed by: the present history, and the journal whose name the
+    /// claim gets. A former journal may have claimed the very offset before it was taken over. Under the same
+    /// name, its claim says nothing new if it arrives late.
+    pub(in crate::logfile) fn naming(&self, partition: &TopicPartition, own: u128) -> (Option<u64>, u128) {
+        let known = self.find(partition).map(|(_, state)| state);
+        let former = known.and_then(|state| state.former.last().copied());
+        (known.map(|state| state.epoch), former.unwrap_or(own))
     }
 
     /// The position of the partition once every announced range has settled.

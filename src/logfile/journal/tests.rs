@@ -26,16 +26,20 @@ fn held() -> impl Strategy<Value = HeldOffsets> {
 
 fn state() -> impl Strategy<Value = PartitionState> {
     let lists = (proptest::collection::vec(landmark(), 0..9), proptest::collection::vec(any::<i64>(), 0..9));
-    let lists = (lists, proptest::collection::vec(any::<u64>(), 0..9), proptest::option::of(held()));
+    let tagged = (proptest::option::of(held()), proptest::collection::vec(any::<u128>(), 0..9));
+    let lists = (lists, proptest::collection::vec(any::<u64>(), 0..9), tagged);
     ("[a-z.]{1,30}", any::<i32>(), any::<i64>(), any::<u64>(), lists).prop_map(
-        |(topic, partition, position, epoch, ((landmarks, committed), left, held))| PartitionState {
-            partition: TopicPartition::new(topic, partition),
-            position,
-            epoch,
-            landmarks,
-            committed,
-            left,
-            held,
+        |(topic, partition, position, epoch, ((landmarks, committed), left, (held, former)))| {
+            PartitionState {
+                partition: TopicPartition::new(topic, partition),
+                position,
+                epoch,
+                landmarks,
+                committed,
+                left,
+                held,
+                former,
+            }
         },
     )
 }
@@ -177,6 +181,7 @@ fn fields_are_told_by_their_tags() {
         committed: Vec::new(),
         left: Vec::new(),
         held: Some(HeldOffsets::begin(3)),
+        former: Vec::new(),
     };
     let (mut bytes, mut bare) = (Vec::new(), Vec::new());
     JournalEntry::Partition(0, state.clone()).encode(&mut bytes);

@@ -1,5 +1,6 @@
 //! What the ledger records of the files of a journal: where they begin, go on and end.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,21 @@ use crate::logfile::journal::{
 use crate::logfile::ledger_state::LedgerState;
 
 impl Ledger {
+    /// Whether everything that was written has settled.
+    pub fn has_settled(&self) -> bool {
+        self.has_settled_but(&BTreeSet::new())
+    }
+
+    /// Whether everything that was written to other files than these has settled.
+    pub fn has_settled_but(&self, files: &BTreeSet<FileNumber>) -> bool {
+        self.lock().has_settled_but(files)
+    }
+
+    /// The files of which a sync has failed since the start.
+    pub fn failed_files(&self) -> Vec<FileNumber> {
+        self.lock().files.failed().collect()
+    }
+
     /// Records that one of the files goes on at another place. Everything written to the file before must be
     /// durable. Everything that was written to other files is made durable, too. Durable on return.
     ///

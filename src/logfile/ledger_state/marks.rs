@@ -36,7 +36,9 @@ impl LedgerState {
 
     fn repeating(&self, mut mark: Mark, settled: &[SettledPosition]) -> JournalEntry {
         let since = self.journal.repeated_since();
-        let repeat = self.state.repeat(settled, since);
+        let mut repeat = self.state.repeat(settled, since);
+        // What the mark itself brings follows what it repeats.
+        repeat.partitions.append(&mut mark.repeat.partitions);
         let repeat = MarkRepeat { synced_to: self.journal.synced_to(), ..repeat };
         self.state.repeat_files(&mut mark.files, since);
         for closing in self.state.closing_since(since) {

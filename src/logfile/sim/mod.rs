@@ -7,3 +7,4 @@ mod durability;
 mod histories;
 mod many;
 mod operator;
+mod take_over;

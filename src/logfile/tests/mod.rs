@@ -28,6 +28,7 @@ mod set_parts;
 mod settling;
 mod siblings;
 mod starts;
+mod take_over;
 mod tokens;
 mod topic_files;
 

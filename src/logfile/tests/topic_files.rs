@@ -7,7 +7,7 @@ use std::path::Path;
 use super::*;
 use crate::logfile::disk::RealDisk;
 use crate::logfile::journal::HALF_BYTES_MIN;
-use crate::logfile::topic_files::{OpenTopics, open_with};
+use crate::logfile::topic_files::{OpenTopics, OpeningEras, open_with};
 use crate::logfile::{OpenError, TopicFilesOptions};
 
 const TOPICS: [&str; 2] = ["a", "b"];
@@ -35,14 +35,16 @@ impl Topics {
 
     fn options(&self) -> TopicFilesOptions {
         let paths = TOPICS.iter().map(|topic| self.path(topic)).collect();
-        TopicFilesOptions { base: self.dir.0.join("topics"), paths, log_file: options(true) }
+        let topics = TOPICS.map(str::to_owned).into();
+        TopicFilesOptions { base: self.dir.0.join("topics"), paths, topics, log_file: options(true) }
     }
 
     fn open(&mut self, held_back: &[&str], boot: u128) -> Result<OpenTopics, OpenError> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let held = |topic: &&str| (self.path(topic), OpenError::Retry("held back".to_owned()));
         let held = held_back.iter().map(held).collect();
-        open_with(&disk, &self.options(), held, HALF_BYTES_MIN, Some(boot), &mut self.memory)
+        let eras = OpeningEras { set: Some(boot), file: &|_| Some(boot) };
+        open_with(&disk, &self.options(), held, HALF_BYTES_MIN, &eras, &mut self.memory)
     }
 
     fn text(&self, topic: &str) -> String {

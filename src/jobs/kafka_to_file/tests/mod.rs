@@ -308,7 +308,8 @@ fn two_topics(dir: &std::path::Path, sync: bool) -> TopicFilesOptions {
     let paths = ["a", "b"].map(|topic| dir.join(topic).join("out.log"));
     paths.iter().for_each(|path| std::fs::create_dir_all(path.parent().unwrap()).unwrap());
     let log_file = LogFileOptions { job: "test", sync, rotation: Rotation::off() };
-    TopicFilesOptions { base: dir.join("topics"), paths: paths.into(), log_file }
+    let topics = ["a", "b"].map(str::to_owned).into();
+    TopicFilesOptions { base: dir.join("topics"), paths: paths.into(), topics, log_file }
 }
 
 fn lines(count: i64) -> String {

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::is_below;
-use super::{FINGERPRINT_CONTENT, FLAG_SNAPSHOT, NO_HEAD, SEVERAL, TAG_HELD, TAG_UNEXAMINED};
+use super::{FINGERPRINT_CONTENT, FLAG_SNAPSHOT, NO_HEAD, SEVERAL, TAG_FORMER, TAG_HELD, TAG_UNEXAMINED};
 use crate::logfile::disk::FileId;
 use crate::logfile::journal::entry::{
     ClosingFile, FileHead, FileNumber, FilePlace, Landmark, Mark, MarkRepeat, MarkedCommit, MarkedFile,
@@ -21,6 +21,10 @@ pub(super) fn decode_state(reader: &mut EntryReader<'_>) -> Option<PartitionStat
     while let Some((tag, bytes)) = reader.next_tag()? {
         if tag == TAG_HELD && state.held.is_none() {
             state.held = HeldOffsets::decode(bytes);
+        }
+        if tag == TAG_FORMER && state.former.is_empty() {
+            let (identities, _) = bytes.as_chunks();
+            state.former = identities.iter().map(|identity| u128::from_be_bytes(*identity)).collect();
         }
     }
     Some(state)
@@ -43,6 +47,7 @@ fn decode_state_fields(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
         committed: reader.list(EntryReader::i64)?,
         left: reader.list(EntryReader::u64)?,
         held: None,
+        former: Vec::new(),
     })
 }
 

@@ -26,6 +26,7 @@ fn entries() -> Vec<(Vec<u8>, JournalEntry)> {
         committed: vec![5],
         left,
         held: None,
+        former: Vec::new(),
     };
     let state_bytes = [
         vec![1],

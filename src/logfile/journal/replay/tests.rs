@@ -53,7 +53,8 @@ impl Half {
         let landmarks = vec![Landmark { offset: position - 1, fingerprint: self.dice.u32(..) }];
         let (committed, left) = (Vec::new(), vec![self.dice.u64(..)]);
         let held = Some(HeldOffsets::begin(position));
-        let state = PartitionState { partition, position, epoch, landmarks, committed, left, held };
+        let former = vec![self.dice.u128(..)];
+        let state = PartitionState { partition, position, epoch, landmarks, committed, left, held, former };
         self.push(JournalEntry::Partition(index, state));
     }
 

@@ -115,6 +115,12 @@ impl JournalState {
         self.recent = kept.into();
     }
 
+    /// Another journal has the file now.
+    pub(in crate::logfile) fn forget_file(&mut self, number: FileNumber) {
+        self.files.remove(&number);
+        self.finished.push((number, 0));
+    }
+
     /// Whether this is the journal of a set of files.
     pub(in crate::logfile) fn has_several_files(&self) -> bool {
         self.files.values().any(|known| known.name.is_some())

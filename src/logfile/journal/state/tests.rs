@@ -14,6 +14,7 @@ fn partition(index: u32, position: i64) -> JournalEntry {
         committed: Vec::new(),
         left: Vec::new(),
         held: None,
+        former: Vec::new(),
     };
     JournalEntry::Partition(index, state)
 }

@@ -2,6 +2,7 @@
 
 mod bad_disk;
 mod copies;
+mod formats;
 mod people;
 mod writers;
 
