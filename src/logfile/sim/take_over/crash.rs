@@ -33,6 +33,7 @@ pub(super) struct Examined {
 pub(super) fn crash_everywhere(begun: &World, name: &str, ways: u64, examined: &mut Examined) {
     let mut whole = begun.copy();
     let before = whole.disk.operations();
+    examined.states += 1;
     if whole.run(SCRIPT).is_none() || !whole.faults().is_empty() {
         examined.bad.push(format!("{name}: without a crash: {}", whole.faults().join("; ")));
     }
