@@ -2,6 +2,7 @@
 //! asks where to start, the sink, which asks what may be written, and the settle thread.
 
 mod files;
+mod periods;
 
 #[cfg(test)]
 pub(super) use files::CLOSED_WITHOUT_SYNC;
@@ -44,7 +45,8 @@ impl Ledger {
         let strangers = begins.then(Vec::new);
         let (written, group) = (NumberMap::default(), GroupView::default());
         let files = WrittenFiles::new(state.next_sequence() - 1);
-        let inner = LedgerState { journal, state, written, group, files, strangers };
+        let complete = state.all_complete().into_iter().collect();
+        let inner = LedgerState { journal, state, written, group, files, complete, strangers };
         Self { state: Arc::new(Mutex::new(inner)), label }
     }
 

@@ -3,6 +3,7 @@
 
 mod marks;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
 
@@ -10,7 +11,7 @@ use super::disk::FileId;
 use super::group_view::{GroupView, NumberMap};
 use super::journal::{
     EntryRefused, FileNumber, FilePlace, HeldOffsets, JournalEntry, JournalFile, JournalState, Landmark,
-    Mark, MarkedCommit, PartitionState, Range, SettledPosition, push_bounded,
+    Mark, MarkedCommit, PartitionState, Range, RouteScope, SettledPosition, push_bounded,
 };
 use super::resume::Resumed;
 use super::written_files::WrittenFiles;
@@ -35,6 +36,8 @@ pub(super) struct LedgerState {
     pub(super) written: NumberMap<i64>,
     pub(super) group: GroupView,
     pub(super) files: WrittenFiles,
+    /// By when periods end that are complete. Marks say so of those that a finished file had.
+    pub(super) complete: BTreeMap<RouteScope, i64>,
     /// If this journal is new: the journals whose tokens were found in the group.
     pub(super) strangers: Option<Vec<u128>>,
 }
@@ -119,6 +122,10 @@ impl LedgerState {
         epoch: u64,
         landmarks: Vec<Landmark>,
     ) -> io::Result<()> {
+        let end = self.state.find(partition).map(|(index, known)| self.state.written_position(index, known));
+        if end.is_some_and(|end| position < end) {
+            self.expect_again(partition)?;
+        }
         let (index, state) = match self.state.find(partition) {
             Some((index, known)) => {
                 let (left, end) = (known.epoch, self.state.written_position(index, known));

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::formatter::FormattedBatch;
-use crate::logfile::{AppendError, FileSet, FileWriters, Guard, Ledger, Lock, LogFile, LogWriter, Settler};
+use crate::logfile::{
+    AppendError, CompleteBefore, FileSet, FileWriters, Guard, Ledger, Lock, LogFile, LogWriter, Settler,
+};
 use crate::logfile::{Piece, PositionChange, RoutedPieces};
 
 /// What one journal is of, open and locked.
@@ -101,10 +103,10 @@ impl FileEnd {
     }
 
     /// As of [`FileWriters::finish`].
-    pub(super) fn finish(&mut self, complete_before: i64) -> Result<usize, AppendError> {
+    pub(super) fn finish(&mut self, before: &CompleteBefore) -> Result<usize, AppendError> {
         match self {
             Self::One(_) => Ok(0),
-            Self::Many(writers) => writers.finish(complete_before),
+            Self::Many(writers) => writers.finish(before),
         }
     }
 
@@ -126,7 +128,10 @@ fn routed(batches: &[FormattedBatch]) -> Vec<RoutedPieces<'_>> {
         let path: &Path = &span.path;
         match files.iter_mut().find(|file| file.path == path) {
             Some(file) => file.pieces.push(piece),
-            None => files.push(RoutedPieces { path, until: span.until, pieces: vec![piece] }),
+            None => {
+                let (until, scope) = (span.until, &span.scope);
+                files.push(RoutedPieces { path, until, scope, pieces: vec![piece] });
+            }
         }
     }
     files

@@ -211,7 +211,8 @@ impl KafkaToFile {
         let gate = WriteGate::new(group_client.lease(), self.is_member());
         let watermarks = Watermarks::default();
         let grace = self.section.log_file.grace;
-        let completeness = self.opener.routing().map(|_| Completeness::new(watermarks.clone(), grace));
+        let routing = self.opener.routing();
+        let completeness = routing.map(|routing| Completeness::new(watermarks.clone(), routing, grace));
         let (mut appenders, mut settlers) = (Vec::new(), Vec::new());
         for OpenFile { path, log: OpenLog { end, settler, ledger, lock }, topic } in files {
             let appender = FileAppender::new(path.clone(), end, ledger, lock).guarded(gate.guard());

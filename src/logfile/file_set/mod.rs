@@ -1,14 +1,17 @@
 //! The log files of a job whose path has placeholders: many files, and one journal for all of them. Which
 //! file a line goes to is a function of its record.
 
+mod complete_before;
 mod known_files;
 mod new_files;
 mod open;
 mod options;
 mod publish;
 mod recovery;
+mod routed;
 mod writers;
 
+pub use complete_before::CompleteBefore;
 #[cfg(test)]
 pub(super) use open::open_with;
 pub use open::{FileSet, open_set};
@@ -17,4 +20,5 @@ pub use options::FileSetOptions;
 pub(super) use publish::MOVED_WITHOUT_SYNC;
 #[cfg(test)]
 pub(super) use recovery::{ONE_PART_IS_ENOUGH, PARTS_STAY};
-pub use writers::{FileWriters, RoutedPieces};
+pub use routed::RoutedPieces;
+pub use writers::FileWriters;

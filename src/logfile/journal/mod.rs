@@ -11,14 +11,15 @@ mod header;
 mod held;
 mod old_codec;
 mod replay;
+mod scope;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub(super) use entry::{
     CHECKED_BYTES, ClosingFile, FileHead, FileNumber, FilePlace, JournalEntry, Mark, MarkRepeat,
-    MarkedCommit, MarkedFile, NamedFile, ONLY_FILE, PartitionState, Range, RangePart, RepeatedPartition,
-    Session,
+    MarkedCommit, MarkedFile, NOTHING_COMPLETE, NamedFile, ONLY_FILE, PartitionState, Range, RangePart,
+    RepeatedPartition, Session,
 };
 pub use entry::{Landmark, MemberIdentity, PositionChange};
 pub(super) use file::{EntryRefused, HALF_BYTES_MIN, JournalFile, JournalRead, JournalSync};
@@ -26,6 +27,7 @@ pub use held::HeldOffsets;
 #[cfg(test)]
 pub(super) use replay::STOP_AT_HOLE;
 pub(super) use replay::{JournalContents, Replayed};
+pub use scope::{EVERY_PARTITION, RouteScope};
 #[cfg(test)]
 pub(super) use state::BEGUN_WITHOUT_SYNC;
 pub(super) use state::{JournalState, JournalledFile, SettledPosition, ends_of, push_bounded};

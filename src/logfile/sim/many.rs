@@ -17,10 +17,10 @@ use std::sync::Arc;
 use super::disk::{DiskFlaw, RunEnd, STOPPED, SimDisk};
 use crate::logfile::directories::make_directories;
 use crate::logfile::disk::OpenMode;
-use crate::logfile::file_set::{FileSetOptions, FileWriters, RoutedPieces, open_with};
+use crate::logfile::file_set::{CompleteBefore, FileSetOptions, FileWriters, RoutedPieces, open_with};
 use crate::logfile::{
-    AppendError, Disk, Landmark, Ledger, LogFileOptions, Piece, PositionChange, RestartMemory, Rotation,
-    Settler,
+    AppendError, Disk, EVERY_PARTITION, Landmark, Ledger, LogFileOptions, Piece, PositionChange,
+    RestartMemory, Rotation, Settler,
 };
 use crate::record::{OffsetMetadata, TopicPartition};
 
@@ -269,7 +269,7 @@ impl World {
 impl Run {
     fn finish(&mut self, before: i64) -> Option<()> {
         for _ in 0..TRIES {
-            match self.writers.finish(before) {
+            match self.writers.finish(&CompleteBefore::all(before)) {
                 Ok(_) => return Some(()),
                 Err(AppendError::Retry(error)) if !error.to_string().ends_with(STOPPED) => {}
                 Err(_) => return None,
@@ -320,6 +320,7 @@ impl Run {
         let pieces = lines.iter().zip(&crcs).map(|((path, bytes), crc)| RoutedPieces {
             path,
             until: until_of(path),
+            scope: &EVERY_PARTITION,
             pieces: vec![Piece { bytes, crc }],
         });
         Some(self.writers.append(lane, &pieces.collect::<Vec<_>>(), &changes))

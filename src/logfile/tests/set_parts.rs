@@ -8,8 +8,8 @@ use super::faulty_disk::{Faults, disk_with};
 use super::*;
 use crate::logfile::backup::CopyFailure;
 use crate::logfile::disk::{Handle, OpenMode, RealDisk};
-use crate::logfile::file_set::{FileSetOptions, FileWriters, RoutedPieces, open_with};
-use crate::logfile::journal::HALF_BYTES_MIN;
+use crate::logfile::file_set::{CompleteBefore, FileSetOptions, FileWriters, RoutedPieces, open_with};
+use crate::logfile::journal::{EVERY_PARTITION, HALF_BYTES_MIN};
 use crate::logfile::parts::{LogPart, LogPath, SetPath, SettledLog};
 use crate::path_template::PathTemplate;
 
@@ -61,7 +61,7 @@ impl Set {
         let last = Some(Landmark { offset: self.next, fingerprint: 0 });
         self.next += 1;
         let pieces = vec![Piece { bytes: line.as_bytes(), crc: &crc }];
-        let part = RoutedPieces { path: &path, until: Some(until), pieces };
+        let part = RoutedPieces { path: &path, until: Some(until), scope: &EVERY_PARTITION, pieces };
         self.writers.append(0, &[part], &[PositionChange { index, position: self.next, last }]).unwrap();
     }
 
@@ -111,7 +111,7 @@ fn a_set_is_what_its_journal_knows_and_what_has_such_a_name() {
         set.write(name, until);
     }
     set.settle();
-    assert_eq!(set.writers.finish(1).unwrap(), 1, "it is moved");
+    assert_eq!(set.writers.finish(&CompleteBefore::all(1)).unwrap(), 1, "it is moved");
     // Behind the last mark.
     set.write("a/2026-11-25.log", 2);
     for (name, text) in [
@@ -149,7 +149,7 @@ fn a_set_is_what_its_journal_knows_and_what_has_such_a_name() {
     assert_eq!(set.found(&log), expected);
     // Between the look and the reading pandad moves one, and somebody compresses another.
     set.settle();
-    assert_eq!(set.writers.finish(2).unwrap(), 1);
+    assert_eq!(set.writers.finish(&CompleteBefore::all(2)).unwrap(), 1);
     fs::remove_file(set.file("b/2026-11-25.log")).unwrap();
     fs::write(set.file("b/2026-11-25.log.gz"), gzipped("line 2\n")).unwrap();
     assert_eq!(set.found(&log), expected);
@@ -308,7 +308,7 @@ fn a_set_that_is_being_written_is_seen_at_one_moment() {
                     set.write(&format!("{key}/2000.log"), 0);
                 }
                 set.settle();
-                set.writers.finish(round - 2).unwrap();
+                set.writers.finish(&CompleteBefore::all(round - 2)).unwrap();
                 let moved = set.dir.0.join(format!("done/0/{}.log", 2000 + round - 3));
                 if round > 4 {
                     fs::write(with_suffix(&moved, ".gz"), gzipped(&fs::read_to_string(&moved).unwrap()))

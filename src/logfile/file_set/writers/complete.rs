@@ -3,22 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use super::FileWriters;
+use crate::logfile::file_set::CompleteBefore;
 use crate::logfile::file_set::known_files::KnownFile;
 use crate::logfile::file_set::publish::{free_name, publish};
 use crate::logfile::journal::{ClosingFile, FileNumber};
 use crate::logfile::writer::AppendError;
 
 impl FileWriters {
-    /// Finishes the files of the periods that ended by this time, if everything in these has settled: moves
-    /// them if that is asked for. Returns how many.
+    /// Finishes the files of the periods that are complete, if everything in these has settled: moves them if
+    /// that is asked for. Returns how many.
     ///
     /// # Errors
     /// The disk refuses. Call again.
-    pub fn finish(&mut self, complete_before: i64) -> Result<usize, AppendError> {
-        self.known.complete(complete_before);
+    pub fn finish(&mut self, before: &CompleteBefore) -> Result<usize, AppendError> {
+        before.scopes.iter().for_each(|(scope, before)| self.ledger.record_complete(scope, *before));
         let complete = self.known.matching(|path, known| {
             let is_idle = self.open.get(path).is_none_or(|open| !open.writer.is_pending());
-            known.until.is_some_and(|until| until <= complete_before) && is_idle
+            // A run that was interrupted may have begun to move it.
+            let is_complete = known.until.is_some_and(|until| before.holds(&known.scope, until));
+            (is_complete || known.closing.is_some()) && is_idle
         });
         let complete = complete.into_iter().filter(|(_, known)| self.ledger.is_settled(known.number));
         let complete: Vec<(PathBuf, KnownFile)> = complete.collect();

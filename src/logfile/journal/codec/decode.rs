@@ -1,11 +1,12 @@
 //! Reads entries of version 3.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::is_below;
-use super::{FINGERPRINT_CONTENT, FLAG_SNAPSHOT, NO_HEAD, SEVERAL, TAG_HELD};
+use super::{FINGERPRINT_CONTENT, FLAG_SNAPSHOT, NO_HEAD, SEVERAL, TAG_COMPLETE, TAG_HELD, TAG_SCOPES};
 use crate::logfile::disk::FileId;
 use crate::logfile::journal::entry::{
     ClosingFile, FileHead, FileNumber, FilePlace, Landmark, Mark, MarkRepeat, MarkedCommit, MarkedFile,
@@ -13,6 +14,7 @@ use crate::logfile::journal::entry::{
 };
 use crate::logfile::journal::entry_reader::EntryReader;
 use crate::logfile::journal::held::HeldOffsets;
+use crate::logfile::journal::scope::RouteScope;
 use crate::record::TopicPartition;
 
 /// Reads a state with its tags, up to the end of the bytes.
@@ -90,7 +92,29 @@ pub(in crate::logfile::journal) fn range_part(
     })
 }
 
+/// Reads a mark with its tags, up to the end of the bytes.
 pub(super) fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
+    let mut mark = decode_mark_fields(reader)?;
+    while let Some((tag, bytes)) = reader.next_tag()? {
+        let mut list = EntryReader(bytes);
+        match tag {
+            TAG_SCOPES => {
+                let scopes = list.list(|one| Some((one.u32()?, RouteScope::decode(one)?)))?;
+                let scopes: HashMap<FileNumber, RouteScope> = scopes.into_iter().collect();
+                for file in &mut mark.files {
+                    if let (Some(name), Some(scope)) = (&mut file.name, scopes.get(&file.number)) {
+                        name.scope = scope.clone();
+                    }
+                }
+            }
+            TAG_COMPLETE => mark.complete = list.list(|one| Some((RouteScope::decode(one)?, one.i64()?)))?,
+            _ => {}
+        }
+    }
+    Some(mark)
+}
+
+fn decode_mark_fields(reader: &mut EntryReader<'_>) -> Option<Mark> {
     let is_snapshot = reader.u8()? & FLAG_SNAPSHOT != 0;
     let (sequence, announced) = (reader.u64()?, reader.u64()?);
     let (synced_to, since) = (reader.u64()?, reader.u64()?);
@@ -111,6 +135,7 @@ pub(super) fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
         files,
         closing,
         finished,
+        complete: Vec::new(),
         commits: reader.list(commit)?,
         repeat: MarkRepeat {
             is_snapshot,
@@ -146,7 +171,7 @@ fn decode_file(reader: &mut EntryReader<'_>) -> Option<MarkedFile> {
         1 | 2 => {
             let path = decode_path(reader)?;
             let until = if kind == 2 { Some(reader.i64()?) } else { None };
-            Some(NamedFile { path, until })
+            Some(NamedFile { path, until, scope: RouteScope::default() })
         }
         _ => return None,
     };

@@ -3,6 +3,7 @@
 mod bad_disk;
 mod copies;
 mod people;
+mod periods;
 mod writers;
 
 use std::io::IoSlice;
@@ -12,7 +13,7 @@ use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 use crate::logfile::disk::RealDisk;
 use crate::logfile::file_set::{FileSetOptions, FileWriters, RoutedPieces};
-use crate::logfile::journal::HALF_BYTES_MIN;
+use crate::logfile::journal::{EVERY_PARTITION, HALF_BYTES_MIN};
 
 /// The files of most tests. Record n is for the file n modulo 3.
 const FILES: [&str; 3] = ["a", "b", "c"];
@@ -120,6 +121,7 @@ impl Set {
         let parts = lines.iter().map(|(path, lines, crc)| RoutedPieces {
             path,
             until: None,
+            scope: &EVERY_PARTITION,
             pieces: vec![Piece { bytes: lines.as_bytes(), crc }],
         });
         let last = Some(Landmark { offset: position - 1, fingerprint: 0 });
