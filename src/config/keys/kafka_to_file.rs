@@ -229,6 +229,16 @@ pub const COMPLETE_DIR: Key<PathBuf> = Key {
     more: "On the same file system. Nothing is replaced: `.1` is appended to a name that is taken.",
 };
 
+pub const COMPLETE_GZIP: Key<bool> = Key {
+    section: LOG,
+    name: "log_file['complete_gzip']",
+    kind: kind::choice(),
+    default: Some("no"),
+    usage: Usage::Used,
+    help: "Whether complete files are compressed when they are moved",
+    more: "It is done in the background; the file gets `.gz` appended and comes to the directory whole.",
+};
+
 pub const NEW_FILES: Key<u32> = Key {
     section: LOG,
     name: "log_file['new_files']",

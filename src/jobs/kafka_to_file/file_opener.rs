@@ -73,8 +73,14 @@ impl FileOpener {
             let complete_dir = Some(file.complete.clone()).filter(|path| !path.as_os_str().is_empty());
             let open_max = file.open as usize;
             let new_max = file.new_files as usize;
-            let set_options =
-                FileSetOptions { base, log_file: options.clone(), complete_dir, open_max, new_max };
+            let set_options = FileSetOptions {
+                base,
+                log_file: options.clone(),
+                complete_dir,
+                complete_gzip: file.complete_gzip,
+                open_max,
+                new_max,
+            };
             let routing = Routing::of(file, set_options.files_max());
             set = Some((set_options, routing));
         }

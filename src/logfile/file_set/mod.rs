@@ -2,6 +2,7 @@
 //! file a line goes to is a function of its record.
 
 mod complete_before;
+mod compressor;
 mod known_files;
 mod new_files;
 mod open;
@@ -13,11 +14,13 @@ mod writers;
 
 pub use complete_before::CompleteBefore;
 #[cfg(test)]
+pub(super) use compressor::PART_WITHOUT_SYNC;
+#[cfg(test)]
 pub(super) use open::open_with;
 pub use open::{FileSet, open_set};
 pub use options::FileSetOptions;
 #[cfg(test)]
-pub(super) use publish::MOVED_WITHOUT_SYNC;
+pub(super) use publish::{MOVED_WITHOUT_SYNC, UNLINKED_BEFORE_LINK};
 #[cfg(test)]
 pub(super) use recovery::{ONE_PART_IS_ENOUGH, PARTS_STAY};
 pub use routed::RoutedPieces;

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::compressor::Compressor;
 use super::known_files::KnownFiles;
 use super::new_files::NewFiles;
 use super::options::FileSetOptions;
@@ -34,6 +35,9 @@ pub struct FileWriters {
     known: KnownFiles,
     /// Where complete files of a period are moved.
     complete_dir: Option<PathBuf>,
+    /// Whether those that begin to be moved are compressed on the way.
+    complete_gzip: bool,
+    compressor: Compressor,
     /// The directories of the files, and of complete ones.
     directories: Directories,
     complete_directories: Directories,
@@ -60,6 +64,7 @@ struct OpenWriter {
 impl FileWriters {
     pub(super) fn new(disk: Arc<dyn Disk>, root: &Path, ledger: Ledger, options: &FileSetOptions) -> Self {
         let known = KnownFiles::of(&ledger, root, options.complete_dir.as_deref());
+        let compressor = Compressor::new(Arc::clone(&disk), options.log_file.job);
         Self {
             disk,
             root: root.to_owned(),
@@ -68,6 +73,8 @@ impl FileWriters {
             guard: WriteGuard::default(),
             known,
             complete_dir: options.complete_dir.clone(),
+            complete_gzip: options.complete_gzip,
+            compressor,
             directories: Directories::new(root),
             complete_directories: Directories::new(
                 options.complete_dir.as_deref().map_or(root, directory_of),
@@ -80,6 +87,12 @@ impl FileWriters {
             open_max: options.files_max(),
             new_files: NewFiles::new(options.new_max),
         }
+    }
+
+    /// Complete files are compressed without a thread.
+    #[cfg(test)]
+    pub(in crate::logfile) fn compress_at_once(&mut self) {
+        self.compressor.set_at_once();
     }
 
     /// Sets the guard of every file, see [`LogWriter::set_guard`].

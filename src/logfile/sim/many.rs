@@ -11,6 +11,7 @@ mod failed_sync;
 mod operator;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,16 +49,18 @@ enum Step {
     Finish,
     /// Also those whose records are still to come for some partitions: these are late.
     FinishEarly,
+    /// Another program takes complete files away.
+    Ship,
 }
 
 #[rustfmt::skip]
 const SCRIPT: &[Step] = {
-    use Step::{Append, Both, Finish, FinishEarly, Moved, Settle};
+    use Step::{Append, Both, Finish, FinishEarly, Moved, Settle, Ship};
     &[
         Append(0, 3), Append(2, 2), Settle, Both(2), Append(2, 3), Settle, Append(1, 4), Append(0, 1),
         Moved(0, 0), Append(0, 3), Append(2, 1), Settle, Append(1, 2), Moved(2, 5), Append(2, 4),
         Append(0, 2), Settle, FinishEarly, Both(3), Moved(1, 6), Settle, Append(1, 3), Append(2, 1),
-        Append(0, 4), Settle, Finish, Append(1, 2), Append(0, 5), Settle, FinishEarly, Append(2, 1),
+        Append(0, 4), Settle, Finish, Append(1, 2), Ship, Append(0, 5), Settle, FinishEarly, Append(2, 1),
         Append(1, 3), Settle, Finish,
     ]
 };
@@ -76,8 +79,23 @@ enum Mistake {
     BegunWithoutSync,
     /// A complete file loses its old name before the new one is durable.
     MovedWithoutSync,
+    /// A complete file is removed before what was made of it by compression is durable.
+    CompressedWithoutSync,
+    /// A complete file is removed before the compressed one has its name.
+    UnlinkedBeforeLink,
+    /// A compressed file gets its final name before the name is durable by which it is known again.
+    PartWithoutSync,
     /// What a range that does not count has left in its other files stays there.
     PartsStay,
+}
+
+/// Which runs compress complete files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gzip {
+    Never,
+    Always,
+    /// Every other one.
+    Changing,
 }
 
 /// The part of the world that outlives the process.
@@ -88,6 +106,8 @@ struct World {
     group: [Option<(i64, String)>; PARTITIONS.len()],
     boot: u128,
     mistake: Mistake,
+    gzip: Gzip,
+    runs: u32,
     /// What the process remembers if it is not killed.
     sync_failed: bool,
 }
@@ -135,7 +155,12 @@ impl World {
         }
         disk.sync_names(Path::new("/log/b/0")).unwrap();
         disk.set_flaw(flaw);
-        Self { disk, group: [None, None, None], boot: 1, mistake, sync_failed: false }
+        let (gzip, runs) = (Gzip::Never, 0);
+        Self { disk, group: [None, None, None], boot: 1, mistake, gzip, runs, sync_failed: false }
+    }
+
+    fn compressing(self, gzip: Gzip) -> Self {
+        Self { gzip, ..self }
     }
 
     fn copy(&self) -> Self {
@@ -160,19 +185,26 @@ impl World {
     }
 
     fn open(&mut self) -> Option<Run> {
+        self.runs += 1;
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let log_file = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
         let options = FileSetOptions {
             base: Path::new(ROOT).join("all"),
             log_file,
             complete_dir: Some("/done".into()),
+            complete_gzip: match self.gzip {
+                Gzip::Never => false,
+                Gzip::Always => true,
+                Gzip::Changing => self.runs % 2 == 1,
+            },
             open_max: 8,
             new_max: 1000,
         };
         let mut memory = RestartMemory::default();
         memory.sync_failed = std::mem::take(&mut self.sync_failed);
-        let (writers, settler, ledger) =
+        let (mut writers, settler, ledger) =
             open_with(&disk, &options, HALF_BYTES, Some(self.boot), &mut memory).ok()?;
+        writers.compress_at_once();
         let mut run = Run { writers, settler, ledger, next: [0; PARTITIONS.len()] };
         for number in 0..PARTITIONS.len() {
             let (offset, beside) = self.group[number].clone().unzip();
@@ -199,6 +231,7 @@ impl World {
                 let _ = self.disk.rename(&path, &to);
                 Some(())
             }
+            Step::Ship => self.ship(),
             Step::Settle => {
                 let checkpoint = run.ledger.checkpoint();
                 if self.mistake == Mistake::CommitBeforeSync {
@@ -217,6 +250,19 @@ impl World {
         }
     }
 
+    /// Moves every complete file to another directory.
+    fn ship(&self) -> Option<()> {
+        for (name, _) in self.disk.contents("/done/") {
+            let number = self.disk.operations();
+            let to = PathBuf::from(format!("/away/{}%{number}", name[1..].replace('/', "%")));
+            let from = Path::new(&name);
+            self.disk.link(from, &to).ok()?;
+            self.disk.sync_names(Path::new("/away")).ok()?;
+            self.disk.remove(from).ok()?;
+        }
+        Some(())
+    }
+
     /// What is wrong with the files in the end.
     fn faults(&self) -> Vec<String> {
         let (mut faults, mut seen) = (Vec::new(), BTreeMap::<(usize, i64), usize>::new());
@@ -226,7 +272,11 @@ impl World {
             if name.starts_with("/log/all.") || !numbers.insert(self.disk.number_of(&name)) {
                 continue;
             }
-            let name = name.replacen("/done/", "/log/", 1);
+            let name = where_written(&name);
+            let Some(bytes) = plain(&name, bytes) else {
+                faults.push(format!("{name}: no whole compressed file"));
+                continue;
+            };
             let mut last = [-1; PARTITIONS.len()];
             for line in String::from_utf8_lossy(&bytes).split_inclusive('\n') {
                 if line == FOREIGN {
@@ -268,8 +318,11 @@ impl World {
 
 impl Run {
     fn finish(&mut self, before: i64) -> Option<()> {
+        // What is compressed is published by the next call, and once more if another file has its name.
+        let mut calls = 0;
         for _ in 0..TRIES {
             match self.writers.finish(&CompleteBefore::all(before)) {
+                Ok(_) if calls < 2 => calls += 1,
                 Ok(_) => return Some(()),
                 Err(AppendError::Retry(error)) if !error.to_string().ends_with(STOPPED) => {}
                 Err(_) => return None,
@@ -336,4 +389,22 @@ fn crc_of(bytes: &[u8]) -> crc32fast::Hasher {
 fn read_line(line: &str) -> Option<(usize, i64)> {
     let (number, record) = line.strip_prefix("record ")?.strip_suffix(", whole\n")?.split_once('/')?;
     Some((number.parse().ok()?, record.parse().ok()?))
+}
+
+/// The name of a file before it was completed and taken away.
+fn where_written(name: &str) -> String {
+    let name =
+        name.strip_prefix("/away/").map_or(name.to_owned(), |name| format!("/{}", name.replace('%', "/")));
+    name.replacen("/done/", "/log/", 1)
+}
+
+/// What a file holds, also if it is compressed. `None`: not the whole of it.
+fn plain(name: &str, bytes: Vec<u8>) -> Option<Vec<u8>> {
+    if !name.contains(".gz") {
+        return Some(bytes);
+    }
+    let mut text = Vec::new();
+    let is_part = name.ends_with(".part");
+    flate2::read::GzDecoder::new(&bytes[..]).read_to_end(&mut text).ok().filter(|_| !is_part)?;
+    Some(text)
 }

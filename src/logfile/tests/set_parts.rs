@@ -36,6 +36,7 @@ impl Set {
             base: template.fixed_directory().join(template.journal_name()),
             log_file: options(true),
             complete_dir: Some(done.clone()),
+            complete_gzip: false,
             open_max: 8,
             new_max: 1_000_000,
         };

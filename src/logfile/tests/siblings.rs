@@ -13,6 +13,7 @@ fn open_at(dir: &Dir, boot: u128) -> (FileWriters, Settler, Ledger) {
         base: dir.0.join("all"),
         log_file: options(true),
         complete_dir: None,
+        complete_gzip: false,
         open_max: 8,
         new_max: 100,
     };

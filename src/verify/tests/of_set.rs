@@ -33,6 +33,7 @@ fn open(world: &World) -> FileSet {
         base: world.directory.join(template.journal_name()),
         log_file: LogFileOptions { job: "test", sync: false, rotation: Rotation::off() },
         complete_dir: Some(world.directory.join("done")),
+        complete_gzip: false,
         open_max: 8,
         new_max: 1000,
     };

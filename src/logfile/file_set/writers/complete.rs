@@ -1,11 +1,14 @@
 //! Complete files: nothing more goes to these, and they are moved if that is asked for.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::FileWriters;
 use crate::logfile::file_set::CompleteBefore;
 use crate::logfile::file_set::known_files::KnownFile;
-use crate::logfile::file_set::publish::{free_name, publish};
+use crate::logfile::file_set::publish::{
+    Publication, free_name, is_compressed, part_of, publish, publish_compressed, remove_if_there,
+};
 use crate::logfile::journal::{ClosingFile, FileNumber};
 use crate::logfile::writer::AppendError;
 
@@ -28,58 +31,90 @@ impl FileWriters {
         if complete.is_empty() {
             return Ok(0);
         }
-        let done = if self.complete_dir.is_some() { self.publish(complete)? } else { complete };
+        let done = match self.complete_dir.clone() {
+            Some(complete_dir) => self.publish(&complete_dir, complete)?,
+            None => self.leave(complete)?,
+        };
         let numbers: Vec<FileNumber> = done.iter().map(|(_, known)| known.number).collect();
         let finished = self.ledger.finish_files(&numbers).map_err(|error| self.of_journal(error))?;
         for (path, _) in done.iter().filter(|(_, known)| finished.contains(&known.number)) {
+            self.compressor.forget(path);
             self.open.remove(path);
             self.known.remove(path);
         }
         Ok(finished.len())
     }
 
-    /// Moves complete files. Returns those that are moved; the others are tried again.
-    fn publish(
+    /// Complete files stay where they are, also those that an earlier run was about to move.
+    fn leave(
         &mut self,
         complete: Vec<(PathBuf, KnownFile)>,
     ) -> Result<Vec<(PathBuf, KnownFile)>, AppendError> {
-        let Some(complete_dir) = self.complete_dir.clone() else { return Ok(complete) };
-        let mut closing = Vec::new();
+        for (path, _) in complete.iter().filter(|(_, known)| known.closing.is_some()) {
+            remove_if_there(&*self.disk, &part_of(path)).map_err(AppendError::Retry)?;
+        }
+        Ok(complete)
+    }
+
+    /// Moves complete files. Returns those that are moved; the others are tried again.
+    fn publish(
+        &mut self,
+        complete_dir: &Path,
+        complete: Vec<(PathBuf, KnownFile)>,
+    ) -> Result<Vec<(PathBuf, KnownFile)>, AppendError> {
+        self.compressor.take_answers();
         for (path, known) in complete.iter().filter(|(_, known)| known.closing.is_none()) {
             // Without syncs of their own, files are at least durable before they are given away.
             self.ledger.sync_to_close(known.number).map_err(AppendError::Restart)?;
             self.open.remove(path);
-            let below = path.strip_prefix(&self.root).unwrap_or(path);
-            let to = free_name(&*self.disk, &complete_dir.join(below)).map_err(AppendError::Retry)?;
-            self.known.close(path, to.clone());
-            closing.push(closing_to(&complete_dir, known, &to));
         }
-        if !closing.is_empty() {
-            self.ledger.close_files(closing).map_err(AppendError::Restart)?;
-        }
-        let (mut done, mut taken) = (Vec::new(), Vec::new());
+        let new = complete.iter().filter(|(_, known)| known.closing.is_none());
+        self.close(
+            complete_dir,
+            new.map(|(path, known)| (path, known.number, self.complete_gzip)).collect(),
+        )?;
+        let (mut done, mut taken, mut uncompressed) = (Vec::new(), Vec::new(), Vec::new());
         for (path, known) in complete {
             let Some(to) = self.known.get(&path).and_then(|known| known.closing.clone()) else { continue };
-            let place = self.ledger.place_of(known.number);
-            let directories = &mut self.complete_directories;
-            let moved =
-                place.map_or(Ok(true), |place| publish(&*self.disk, directories, (&path, &place), &to));
-            if moved.map_err(AppendError::Retry)? {
-                done.push((path, known));
-                continue;
+            match self.publish_file(&path, known.number, &to).map_err(AppendError::Retry)? {
+                Publication::Done => done.push((path, known)),
+                Publication::Taken => taken.push((path.clone(), known.number, is_compressed(&path, &to))),
+                Publication::Uncompressed => uncompressed.push(path),
             }
-            let to = free_name(&*self.disk, &to).map_err(AppendError::Retry)?;
-            self.known.close(&path, to.clone());
-            taken.push(closing_to(&complete_dir, &known, &to));
         }
-        if !taken.is_empty() {
-            self.ledger.close_files(taken).map_err(AppendError::Restart)?;
-        }
+        self.compressor.ask(uncompressed);
+        self.close(complete_dir, taken.iter().map(|(path, number, gzip)| (path, *number, *gzip)).collect())?;
         Ok(done)
     }
-}
 
-fn closing_to(complete_dir: &Path, known: &KnownFile, to: &Path) -> ClosingFile {
-    let to = to.strip_prefix(complete_dir).unwrap_or(to).to_owned();
-    ClosingFile { number: known.number, to }
+    fn publish_file(&mut self, path: &Path, number: FileNumber, to: &Path) -> io::Result<Publication> {
+        let Some(place) = self.ledger.place_of(number) else { return Ok(Publication::Done) };
+        let (disk, directories) = (&*self.disk, &mut self.complete_directories);
+        if is_compressed(path, to) {
+            return publish_compressed(disk, directories, (path, &place), to, self.compressor.made_of(path));
+        }
+        publish(disk, directories, (path, &place), to)
+    }
+
+    /// Journals that these files are about to be moved, to names that nothing has.
+    fn close(
+        &mut self,
+        complete_dir: &Path,
+        files: Vec<(&PathBuf, FileNumber, bool)>,
+    ) -> Result<(), AppendError> {
+        let mut named = Vec::new();
+        for (path, number, gzip) in files {
+            let below = path.strip_prefix(&self.root).unwrap_or(path);
+            let to = free_name(&*self.disk, &complete_dir.join(below), gzip).map_err(AppendError::Retry)?;
+            named.push((path, number, to));
+        }
+        if named.is_empty() {
+            return Ok(());
+        }
+        let below = |to: &Path| to.strip_prefix(complete_dir).unwrap_or(to).to_owned();
+        let closing = named.iter().map(|(_, number, to)| ClosingFile { number: *number, to: below(to) });
+        self.ledger.close_files(closing.collect()).map_err(AppendError::Restart)?;
+        named.into_iter().for_each(|(path, _, to)| self.known.close(path, to));
+        Ok(())
+    }
 }

@@ -51,7 +51,14 @@ fn all_lines(from: i64, to: i64) -> [String; 3] {
 }
 
 fn set_options(dir: &Dir, open_max: usize, new_max: usize) -> FileSetOptions {
-    FileSetOptions { base: dir.0.join("all"), log_file: options(true), complete_dir: None, open_max, new_max }
+    FileSetOptions {
+        base: dir.0.join("all"),
+        log_file: options(true),
+        complete_dir: None,
+        complete_gzip: false,
+        open_max,
+        new_max,
+    }
 }
 
 fn try_open_set(disk: &Arc<dyn Disk>, options: &FileSetOptions, half: u64) -> Result<Set, OpenError> {

@@ -24,8 +24,11 @@ fn topic_of(partition: &TopicPartition) -> RouteScope {
 impl Periods {
     pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
         let dir = Dir::new();
-        let options =
-            FileSetOptions { complete_dir: Some(dir.0.join("done")), ..set_options(&dir, 100, 1000) };
+        let options = FileSetOptions {
+            complete_dir: Some(dir.0.join("done")),
+            complete_gzip: false,
+            ..set_options(&dir, 100, 1000)
+        };
         let mut periods = Self { dir, disk, options, set: None };
         periods.restart();
         periods
