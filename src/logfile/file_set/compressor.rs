@@ -93,10 +93,10 @@ impl Compressor {
         }
     }
 
-    /// Compresses without a thread, and tries again at once.
+    /// Tries again at once; also compresses at once, without a thread.
     #[cfg(test)]
-    pub(super) fn set_at_once(&mut self) {
-        (self.is_at_once, self.refusal_pause) = (true, Duration::ZERO);
+    pub(super) fn set_at_once(&mut self, is_all_at_once: bool) {
+        (self.is_at_once, self.refusal_pause) = (is_all_at_once, Duration::ZERO);
     }
 
     /// The compressed file that was made of this one.
@@ -109,7 +109,9 @@ impl Compressor {
     pub(super) fn ask(&mut self, files: Vec<PathBuf>) {
         let now = Instant::now();
         let is_due = |path: &PathBuf| self.refused.get(path).is_none_or(|again| now >= *again);
-        let files: Vec<PathBuf> = files.into_iter().filter(is_due).collect();
+        let mut files: Vec<PathBuf> = files.into_iter().filter(is_due).collect();
+        // Those that were refused come last, or they would be in the way of the others.
+        files.sort_by_key(|path| self.refused.get(path).copied());
         if self.is_busy || files.is_empty() {
             return;
         }

@@ -89,10 +89,10 @@ impl FileWriters {
         }
     }
 
-    /// Complete files are compressed without a thread.
+    /// What could not be compressed is tried again at once. Also compresses at once, without a thread.
     #[cfg(test)]
-    pub(in crate::logfile) fn compress_at_once(&mut self) {
-        self.compressor.set_at_once();
+    pub(in crate::logfile) fn compress_at_once(&mut self, is_all_at_once: bool) {
+        self.compressor.set_at_once(is_all_at_once);
     }
 
     /// Sets the guard of every file, see [`LogWriter::set_guard`].

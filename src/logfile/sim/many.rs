@@ -204,7 +204,7 @@ impl World {
         memory.sync_failed = std::mem::take(&mut self.sync_failed);
         let (mut writers, settler, ledger) =
             open_with(&disk, &options, HALF_BYTES, Some(self.boot), &mut memory).ok()?;
-        writers.compress_at_once();
+        writers.compress_at_once(true);
         let mut run = Run { writers, settler, ledger, next: [0; PARTITIONS.len()] };
         for number in 0..PARTITIONS.len() {
             let (offset, beside) = self.group[number].clone().unzip();
