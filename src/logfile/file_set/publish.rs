@@ -2,10 +2,10 @@
 //! is replaced.
 
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::compressor::CompressedFile;
+use crate::log_names::COMPRESSED;
 use crate::logfile::directories::Directories;
 use crate::logfile::disk::{Disk, FileStat, directory_of, with_suffix};
 use crate::logfile::journal::FilePlace;
@@ -24,9 +24,6 @@ pub(super) enum Publication {
     Uncompressed,
 }
 
-/// What a compressed file is called.
-const COMPRESSED: &str = ".gz";
-
 /// Where a file can be moved: to this path, or with `.1`, `.2` and so on appended if the path is taken. Then
 /// comes the end of its name.
 ///
@@ -44,13 +41,6 @@ pub(super) fn free_name(disk: &dyn Disk, path: &Path, is_compressed: bool) -> io
         }
     }
     Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{}: every name is taken", path.display())))
-}
-
-/// Whether the file is compressed on its way there, as its new name says, whatever the configuration says now.
-/// The file's own name may end like that, too.
-pub(in crate::logfile) fn is_compressed(from: &Path, to: &Path) -> bool {
-    let name = |path: &Path| path.file_name().map(|name| name.as_bytes().to_owned()).unwrap_or_default();
-    name(to).strip_prefix(name(from).as_slice()).is_some_and(|added| added.ends_with(COMPRESSED.as_bytes()))
 }
 
 /// Where a file is compressed: beside itself, so that everything below the directory of complete files is

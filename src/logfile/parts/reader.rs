@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use flate2::read::MultiGzDecoder;
 
 use super::LogPart;
+use crate::log_names::{COMPRESSED, is_compressed_to};
 use crate::logfile::disk::{Disk, Handle, OpenMode, RealDisk, directory_of, with_suffix};
+use crate::logfile::journal::{CHECKED_BYTES, FileHead, FilePlace};
 
 /// How a file begins that gzip has made.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -37,7 +39,7 @@ impl LogPart {
             Ok(file) if file.stat()?.id == self.id => return Ok((file, self.path.clone())),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let path = with_suffix(&self.path, ".gz");
+                let path = with_suffix(&self.path, COMPRESSED);
                 if let Ok(file) = RealDisk.open(&path, OpenMode::Reading) {
                     return Ok((file, path));
                 }
@@ -53,8 +55,42 @@ impl LogPart {
                 }
             }
         }
+        // A complete file may be compressed when it is moved. There may be older ones of its name.
+        if let (Some(moved), Some(place)) = (&moved, &self.place) {
+            for path in RealDisk.list(directory_of(moved)).unwrap_or_default() {
+                if is_compressed_to(moved, &path)
+                    && let Ok(file) = RealDisk.open(&path, OpenMode::Reading)
+                    && was_compressed(&file, place)?
+                {
+                    return Ok((file, path));
+                }
+            }
+        }
         Err(io::Error::new(io::ErrorKind::NotFound, "it was deleted or compressed meanwhile"))
     }
+}
+
+/// Whether this was made by compression of the file that was at this place.
+fn was_compressed(file: &Handle, place: &FilePlace) -> io::Result<bool> {
+    let mut text = MultiGzDecoder::new(PlainReader { file: file.clone(), at: 0 }).take(place.end);
+    let mut head = FileHead::default();
+    let (mut piece, mut before, mut end) = (vec![0; CHECKED_BYTES], Vec::new(), 0);
+    loop {
+        let read = match text.read(&mut piece) {
+            Ok(count) => piece.get(..count).unwrap_or_default(),
+            // Another program's, or one that it still makes.
+            Err(_) => return Ok(false),
+        };
+        if read.is_empty() {
+            break;
+        }
+        end += read.len() as u64;
+        head.extend(read);
+        before.extend_from_slice(read);
+        before.drain(..before.len().saturating_sub(CHECKED_BYTES));
+    }
+    let is_head = place.head.is_none_or(|known| known == head);
+    Ok(end == place.end && is_head && crc32fast::hash(&before) == place.before)
 }
 
 fn begins_as_gzip(file: &Handle) -> io::Result<bool> {

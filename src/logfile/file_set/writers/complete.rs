@@ -4,10 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::FileWriters;
+use crate::log_names::is_compressed_to;
 use crate::logfile::file_set::CompleteBefore;
 use crate::logfile::file_set::known_files::KnownFile;
 use crate::logfile::file_set::publish::{
-    Publication, free_name, is_compressed, part_of, publish, publish_compressed, remove_if_there,
+    Publication, free_name, part_of, publish, publish_compressed, remove_if_there,
 };
 use crate::logfile::journal::{ClosingFile, FileNumber};
 use crate::logfile::writer::AppendError;
@@ -78,7 +79,7 @@ impl FileWriters {
             let Some(to) = self.known.get(&path).and_then(|known| known.closing.clone()) else { continue };
             match self.publish_file(&path, known.number, &to).map_err(AppendError::Retry)? {
                 Publication::Done => done.push((path, known)),
-                Publication::Taken => taken.push((path.clone(), known.number, is_compressed(&path, &to))),
+                Publication::Taken => taken.push((path.clone(), known.number, is_compressed_to(&path, &to))),
                 Publication::Uncompressed => uncompressed.push(path),
             }
         }
@@ -90,7 +91,7 @@ impl FileWriters {
     fn publish_file(&mut self, path: &Path, number: FileNumber, to: &Path) -> io::Result<Publication> {
         let Some(place) = self.ledger.place_of(number) else { return Ok(Publication::Done) };
         let (disk, directories) = (&*self.disk, &mut self.complete_directories);
-        if is_compressed(path, to) {
+        if is_compressed_to(path, to) {
             return publish_compressed(disk, directories, (path, &place), to, self.compressor.made_of(path));
         }
         publish(disk, directories, (path, &place), to)
