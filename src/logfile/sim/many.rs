@@ -9,11 +9,13 @@ mod crash;
 mod damage;
 mod failed_sync;
 mod operator;
+mod shipped;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use shipped::{plain, where_written};
 
 use super::disk::{DiskFlaw, RunEnd, STOPPED, SimDisk};
 use crate::logfile::directories::make_directories;
@@ -250,19 +252,6 @@ impl World {
         }
     }
 
-    /// Moves every complete file to another directory.
-    fn ship(&self) -> Option<()> {
-        for (name, _) in self.disk.contents("/done/") {
-            let number = self.disk.operations();
-            let to = PathBuf::from(format!("/away/{}%{number}", name[1..].replace('/', "%")));
-            let from = Path::new(&name);
-            self.disk.link(from, &to).ok()?;
-            self.disk.sync_names(Path::new("/away")).ok()?;
-            self.disk.remove(from).ok()?;
-        }
-        Some(())
-    }
-
     /// What is wrong with the files in the end.
     fn faults(&self) -> Vec<String> {
         let (mut faults, mut seen) = (Vec::new(), BTreeMap::<(usize, i64), usize>::new());
@@ -389,22 +378,4 @@ fn crc_of(bytes: &[u8]) -> crc32fast::Hasher {
 fn read_line(line: &str) -> Option<(usize, i64)> {
     let (number, record) = line.strip_prefix("record ")?.strip_suffix(", whole\n")?.split_once('/')?;
     Some((number.parse().ok()?, record.parse().ok()?))
-}
-
-/// The name of a file before it was completed and taken away.
-fn where_written(name: &str) -> String {
-    let name =
-        name.strip_prefix("/away/").map_or(name.to_owned(), |name| format!("/{}", name.replace('%', "/")));
-    name.replacen("/done/", "/log/", 1)
-}
-
-/// What a file holds, also if it is compressed. `None`: not the whole of it.
-fn plain(name: &str, bytes: Vec<u8>) -> Option<Vec<u8>> {
-    if !name.contains(".gz") {
-        return Some(bytes);
-    }
-    let mut text = Vec::new();
-    let is_part = name.ends_with(".part");
-    flate2::read::GzDecoder::new(&bytes[..]).read_to_end(&mut text).ok().filter(|_| !is_part)?;
-    Some(text)
 }

@@ -6,9 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{
-    FOREIGN, Mistake, PARTITIONS, RECORDS, ROOT, SCRIPT, World, partition, path_of, read_line, where_written,
-};
+use super::shipped::where_written;
+use super::{FOREIGN, Mistake, PARTITIONS, RECORDS, ROOT, SCRIPT, World, partition, path_of, read_line};
 use crate::logfile::disk::Disk;
 use crate::logfile::sim::disk::{OperatorAct, RunEnd};
 
