@@ -111,7 +111,7 @@ pub(super) fn name_found(
 ) -> Result<(JournalFile, JournalContents), String> {
     let shown = at.display();
     match found {
-        Ok(JournalRead::Journal { journal, contents, .. }) => Ok((journal, *contents)),
+        Ok(JournalRead::Journal { journal, contents, .. }) => Ok((*journal, *contents)),
         Ok(JournalRead::Missing) => Err(format!("{shown}: there is none")),
         Ok(JournalRead::Unreadable(why)) => Err(format!("{shown}: not a journal that can be read: {why}")),
         Ok(JournalRead::Later(version)) => {

@@ -44,7 +44,7 @@ pub(super) fn read_journal(
             // of a session, so everything is compared.
             boot = boot.filter(|_| whole && !memory.sync_failed);
             match contents.replay(boot) {
-                Ok(replayed) => (replayed, Some(journal)),
+                Ok(replayed) => (replayed, Some(*journal)),
                 Err(why) => unreadable(why)?,
             }
         }

@@ -41,7 +41,7 @@ pub(in crate::logfile) enum JournalRead {
     Later(u16),
     /// A journal, and what was read of it. If `whole` is false, the disk has lost some of the written
     /// bytes, so entries may be missing.
-    Journal { journal: JournalFile, contents: Box<JournalContents>, whole: bool },
+    Journal { journal: Box<JournalFile>, contents: Box<JournalContents>, whole: bool },
 }
 
 /// The journal's file, open for appending.
@@ -188,7 +188,7 @@ impl JournalFile {
         let mut journal = Self::of_file(disk, path, file, half);
         (journal.active, journal.generation) = (active as u64, header.generation);
         (journal.identity, journal.header) = (header.identity, Some(header));
-        Ok(JournalRead::Journal { journal, contents: Box::new(contents), whole })
+        Ok(JournalRead::Journal { journal: Box::new(journal), contents: Box::new(contents), whole })
     }
 
     /// The random name that the journal got when it was created.
