@@ -67,7 +67,9 @@ mod tests {
             watermarks.record_polled(partition, 9, 3);
             watermarks.record_written(partition, number * 1000);
         }
-        let cases: [(&str, &[(Option<&str>, Option<i32>, i64)]); 4] = [
+        /// Topic and partition of a scope, and by when its periods are complete.
+        type Expected<'a> = (Option<&'a str>, Option<i32>, i64);
+        let cases: [(&str, &[Expected<'_>]); 4] = [
             ("{%F}.log", &[(None, None, 900)]),
             ("{topic}/{%F}.log", &[(Some("t"), None, 900), (Some("u"), None, 2900)]),
             ("{partition}/{%F}.log", &[(None, Some(0), 900), (None, Some(1), 1900)]),

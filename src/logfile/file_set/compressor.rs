@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 
-use super::publish::{part_of, remove_if_there};
+use super::part_file::{CompressedFile, part_of, remove_if_there};
 use crate::logfile::archive::{begin_compressed, compress_to};
-use crate::logfile::disk::{Disk, FileId, OpenMode, directory_of};
+use crate::logfile::disk::{Disk, OpenMode, directory_of};
 use crate::threads::{self, lower_priority};
 
 /// How long a file waits that could not be compressed.
@@ -35,15 +35,6 @@ pub(super) struct Compressor {
     /// For simulators: there is no thread, and whoever asks waits.
     #[cfg(test)]
     is_at_once: bool,
-}
-
-/// A compressed file, durable under the name of a part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct CompressedFile {
-    pub(super) id: FileId,
-    /// The complete file, and how many bytes it had.
-    pub(super) plain: FileId,
-    pub(super) plain_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -97,6 +88,11 @@ impl Compressor {
     #[cfg(test)]
     pub(super) fn set_at_once(&mut self, is_all_at_once: bool) {
         (self.is_at_once, self.refusal_pause) = (is_all_at_once, Duration::ZERO);
+    }
+
+    /// Whether the thread may be making or removing the part of this file.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        self.asked.contains(path)
     }
 
     /// The compressed file that was made of this one.
@@ -163,16 +159,19 @@ impl Compressor {
                 self.is_busy = false;
                 self.asked.clear();
             }
-            CompressorAnswer::Of(path, made) if !self.asked.remove(&path) => {
-                // The file was taken away meanwhile.
-                if made.is_ok() {
-                    remove_part(&*self.disk, &path);
-                }
+            CompressorAnswer::Of(path, made) => {
+                self.asked.remove(&path);
+                self.take_made(path, made);
             }
-            // Whoever publishes it looks where it is.
-            CompressorAnswer::Of(_, Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
-            CompressorAnswer::Of(path, Err(error)) => self.refuse(path, &error),
-            CompressorAnswer::Of(path, Ok(made)) => {
+        }
+    }
+
+    fn take_made(&mut self, path: PathBuf, made: io::Result<CompressedFile>) {
+        match made {
+            // Somebody has taken the file away, as whoever publishes it will see.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.refuse(path, &error),
+            Ok(made) => {
                 self.end_refusal(&path);
                 self.made.insert(path, made);
             }
@@ -187,7 +186,7 @@ impl Compressor {
     fn refuse(&mut self, path: PathBuf, error: &io::Error) {
         if self.refused.is_empty() {
             log::warn!(
-                "{}: {} is complete and cannot be compressed: {error}; complete files stay where they are \
+                "{}: {}: is complete and cannot be compressed: {error}; complete files stay where they are \
                  until that is possible, and it is tried again each minute",
                 self.job,
                 path.display()
@@ -204,7 +203,6 @@ impl Compressor {
 
     /// The file is published, or somebody has taken it away.
     pub(super) fn forget(&mut self, path: &Path) {
-        self.asked.remove(path);
         self.made.remove(path);
         self.end_refusal(path);
     }

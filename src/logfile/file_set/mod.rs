@@ -7,6 +7,7 @@ mod known_files;
 mod new_files;
 mod open;
 mod options;
+mod part_file;
 mod publish;
 mod recovery;
 mod routed;

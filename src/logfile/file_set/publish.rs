@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::compressor::CompressedFile;
+use super::part_file::{CompressedFile, part_of, remove_if_there};
 use crate::log_names::COMPRESSED;
 use crate::logfile::directories::Directories;
 use crate::logfile::disk::{Disk, FileStat, directory_of, with_suffix};
@@ -41,12 +41,6 @@ pub(super) fn free_name(disk: &dyn Disk, path: &Path, is_compressed: bool) -> io
         }
     }
     Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{}: every name is taken", path.display())))
-}
-
-/// Where a file is compressed: beside itself, so that everything below the directory of complete files is
-/// whole.
-pub(super) fn part_of(path: &Path) -> PathBuf {
-    with_suffix(path, &format!("{COMPRESSED}.part"))
 }
 
 /// Makes the directory, and moves the file, which the journal says is closing. After an interruption the same
@@ -154,13 +148,6 @@ fn sync_new_name(disk: &dyn Disk, directories: &mut Directories, to: &Path) -> i
         directories.forget();
     }
     directories.sync(disk)
-}
-
-pub(super) fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    match disk.remove(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
 }
 
 fn is_gone(disk: &dyn Disk, path: &Path) -> io::Result<bool> {

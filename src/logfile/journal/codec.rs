@@ -17,7 +17,7 @@ use super::entry::{
 use super::entry_reader::EntryReader;
 use super::scope::RouteScope;
 use crate::logfile::disk::FileId;
-pub(super) use decode::{commit, file_id, range_part, text};
+pub(super) use decode::{commit, file_id, range_part};
 use decode::{decode_mark, decode_range, decode_state};
 
 const KIND_PARTITION: u8 = 1;
@@ -105,7 +105,7 @@ impl JournalEntry {
                 JournalEntry::Session(Session { boot, closed: reader.u8()? != 0 })
             }
             KIND_MEMBER => {
-                let id = text(&mut reader)?.to_owned();
+                let id = reader.text()?.to_owned();
                 JournalEntry::Member(MemberIdentity { id, silent: reader.u8()? != 0 })
             }
             kind => return Some(JournalEntry::Unknown(kind)),

@@ -186,8 +186,8 @@ pub struct Mark {
     pub closing: Vec<ClosingFile>,
     /// Files that are finished: nothing is written to these any more.
     pub finished: Vec<FileNumber>,
-    /// By when periods end that are complete, for files of these scopes. [`NOTHING_COMPLETE`] takes an earlier
-    /// word back.
+    /// By when periods end that are complete, for files of these scopes. [`NOTHING_COMPLETE`] takes an
+    /// earlier word back.
     pub complete: Vec<(RouteScope, i64)>,
     /// The offsets that are about to be committed.
     pub commits: Vec<MarkedCommit>,

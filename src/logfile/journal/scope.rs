@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use super::codec::text;
 use super::entry_reader::EntryReader;
 use crate::record::TopicPartition;
 
@@ -51,7 +50,7 @@ impl RouteScope {
 
     pub(super) fn decode(reader: &mut EntryReader<'_>) -> Option<Self> {
         let shown = reader.u8()?;
-        let topic = if shown & SHOWS_TOPIC == 0 { None } else { Some(Arc::from(text(reader)?)) };
+        let topic = if shown & SHOWS_TOPIC == 0 { None } else { Some(Arc::from(reader.text()?)) };
         let partition = if shown & SHOWS_PARTITION == 0 { None } else { Some(reader.i32()?) };
         Some(Self { topic, partition })
     }

@@ -7,9 +7,8 @@ use super::FileWriters;
 use crate::log_names::is_compressed_to;
 use crate::logfile::file_set::CompleteBefore;
 use crate::logfile::file_set::known_files::KnownFile;
-use crate::logfile::file_set::publish::{
-    Publication, free_name, part_of, publish, publish_compressed, remove_if_there,
-};
+use crate::logfile::file_set::part_file::{part_of, remove_if_there};
+use crate::logfile::file_set::publish::{Publication, free_name, publish, publish_compressed};
 use crate::logfile::journal::{ClosingFile, FileNumber};
 use crate::logfile::writer::AppendError;
 
@@ -20,6 +19,7 @@ impl FileWriters {
     /// # Errors
     /// The disk refuses. Call again.
     pub fn finish(&mut self, before: &CompleteBefore) -> Result<usize, AppendError> {
+        self.compressor.take_answers();
         before.scopes.iter().for_each(|(scope, before)| self.ledger.record_complete(scope, *before));
         let complete = self.known.matching(|path, known| {
             let is_idle = self.open.get(path).is_none_or(|open| !open.writer.is_pending());
@@ -63,7 +63,6 @@ impl FileWriters {
         complete_dir: &Path,
         complete: Vec<(PathBuf, KnownFile)>,
     ) -> Result<Vec<(PathBuf, KnownFile)>, AppendError> {
-        self.compressor.take_answers();
         for (path, known) in complete.iter().filter(|(_, known)| known.closing.is_none()) {
             // Without syncs of their own, files are at least durable before they are given away.
             self.ledger.sync_to_close(known.number).map_err(AppendError::Restart)?;
@@ -91,6 +90,9 @@ impl FileWriters {
     fn publish_file(&mut self, path: &Path, number: FileNumber, to: &Path) -> io::Result<Publication> {
         let Some(place) = self.ledger.place_of(number) else { return Ok(Publication::Done) };
         let (disk, directories) = (&*self.disk, &mut self.complete_directories);
+        if self.compressor.is_at(path) {
+            return Ok(Publication::Uncompressed);
+        }
         if is_compressed_to(path, to) {
             return publish_compressed(disk, directories, (path, &place), to, self.compressor.made_of(path));
         }

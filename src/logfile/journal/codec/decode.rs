@@ -30,7 +30,7 @@ pub(super) fn decode_state(reader: &mut EntryReader<'_>) -> Option<PartitionStat
 
 fn decode_state_fields(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
     Some(PartitionState {
-        partition: TopicPartition::new(text(reader)?, reader.i32()?),
+        partition: TopicPartition::new(reader.text()?, reader.i32()?),
         position: reader.i64()?,
         epoch: reader.u64()?,
         // A fingerprint that was made in an unknown way cannot be compared, so the landmark is left out.
@@ -198,10 +198,4 @@ pub(in crate::logfile::journal) fn commit(reader: &mut EntryReader<'_>) -> Optio
 
 pub(in crate::logfile::journal) fn file_id(reader: &mut EntryReader<'_>) -> Option<FileId> {
     Some(FileId { device: reader.u64()?, inode: reader.u64()? })
-}
-
-/// A text with its length in front.
-pub(in crate::logfile::journal) fn text<'a>(reader: &mut EntryReader<'a>) -> Option<&'a str> {
-    let length = reader.u32()? as usize;
-    std::str::from_utf8(reader.bytes(length)?).ok()
 }
