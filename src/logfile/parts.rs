@@ -63,7 +63,7 @@ pub struct LogPart {
     pub path: PathBuf,
     /// How many bytes of it are read, compressed ones as they are.
     pub bytes: u64,
-    id: FileId,
+    pub(in crate::logfile) id: FileId,
     /// Sorts the files of a log: milliseconds since 1970.
     time: i64,
     /// Whether the time is that of the rotation, as pandad's names say it, or that of the log file itself.

@@ -120,3 +120,19 @@ fn a_file_that_is_there_compressed_and_as_it_was_is_read_once() {
         assert!(set.found(&log).iter().any(|(_, text)| text == "line 0\n"));
     }
 }
+
+/// Late lines are compressed and begin anew while the set is read. The file system may give the new file the
+/// number of the one that was removed.
+#[test]
+fn a_new_file_of_the_same_name_and_number_is_not_read_instead() {
+    let mut set = Set::compressing("{key}/{%Y}.log", true);
+    set.write("a/2026.log", 1);
+    set.settle();
+    let log = set.look(1).unwrap();
+    while set.writers.finish(&CompleteBefore::all(1)).unwrap() == 0 {}
+    fs::write(set.file("a/2026.log"), "line 7\n").unwrap();
+    let id = RealDisk.stat(&set.file("a/2026.log")).unwrap().id;
+    let mut part = log.parts[0].clone();
+    part.id = id;
+    assert_eq!(text(&part), "line 0\n");
+}
