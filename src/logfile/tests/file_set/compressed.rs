@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::periods::Periods;
 use super::*;
+use crate::logfile::disk::Handle;
 use crate::logfile::file_set::CompleteBefore;
 use crate::test_log::lines_of;
 
@@ -18,6 +19,8 @@ struct Obstacle {
     what: AtomicU32,
     /// How often it was met.
     met: AtomicU32,
+    /// How often a file began to be compressed. The next one begins when the answer for the last is known.
+    begun: AtomicU32,
 }
 
 const NONE: u32 = 0;
@@ -59,6 +62,11 @@ impl Obstacle {
 }
 
 impl Faults for Obstacle {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
+        self.begun.fetch_add(u32::from(ends(path, ".part")), Relaxed);
+        RealDisk.open(path, how)
+    }
+
     fn read_at(&self, file: &FaultyFile<Self>, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         let is_thread = std::thread::current().name() == Some("log-compress");
         assert!(!(is_thread && self.meets(PANIC)), "as the test wants it");
@@ -225,7 +233,7 @@ fn what_cannot_be_compressed_stays_and_holds_up_nothing() {
         let lines = lines_of(|| {
             let limit = Instant::now() + Duration::from_secs(20);
             let is_next_moved = |periods: &Periods| periods.path("done/2.log.gz").exists();
-            while obstacle.met.load(Relaxed) < 4 || what == BAD_FILE && !is_next_moved(&periods) {
+            while obstacle.begun.load(Relaxed) < 4 || what == BAD_FILE && !is_next_moved(&periods) {
                 assert!(Instant::now() < limit, "{:?}", periods.names());
                 periods.finish(2);
                 periods.write("3.log", 3, "a line");
