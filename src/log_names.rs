@@ -1,6 +1,7 @@
 //! The names of the files beside a log file: decides, by the names alone and before any file is opened,
 //! whether two log files would use the same name.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The longest name that the usual file systems take, in bytes.
@@ -20,6 +21,8 @@ const STAMP: &str = "-00000000T000000.000Z";
 const ROTATED: [&str; 3] = ["", ".gz", ".gz.part"];
 /// What is appended to the name of a file of a period, for records that came after it was finished.
 const LATE: &str = ".late";
+/// What is appended to the name of a file that is compressed.
+pub const COMPRESSED: &str = ".gz";
 /// The digits of the number behind [`LATE`], and of that of a name that was taken.
 const NUMBER_DIGITS_MAX: usize = 6;
 
@@ -94,6 +97,13 @@ pub fn suffix_bytes_max(is_rotated: bool, is_compressed: bool) -> usize {
     }
 }
 
+/// Whether a complete file is compressed when it is moved there, as its new name says. Its own name may end
+/// like that, too.
+pub fn is_compressed_to(from: &Path, to: &Path) -> bool {
+    let name = |path: &Path| path.file_name().map(|name| name.as_bytes().to_owned()).unwrap_or_default();
+    name(to).strip_prefix(name(from).as_slice()).is_some_and(|added| added.ends_with(COMPRESSED.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +120,23 @@ mod tests {
         }
         for other in ["/log/a-20261124T153000.12Z", "/log/a-20261124T153000.123Z.log", "/log/a-2026"] {
             assert_eq!(what(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_new_name_of_a_file_says_whether_it_is_compressed() {
+        for (from, to, is_compressed) in [
+            ("a/x.log", "a/x.log", false),
+            ("a/x.log", "a/x.log.gz", true),
+            ("a/x.log", "a/x.log.1.gz", true),
+            ("x.log.late", "x.log.late.1", false),
+            ("x.gz", "x.gz", false),
+            ("x.gz", "x.gz.1", false),
+            ("x.gz", "x.gz.gz", true),
+            ("x.gz", "x.gz.2.gz", true),
+            ("x.log", "y.log.gz", false),
+        ] {
+            assert_eq!(is_compressed_to(Path::new(from), Path::new(to)), is_compressed, "{from} {to}");
         }
     }
 

@@ -79,6 +79,13 @@ pub fn spawn<T: Send + 'static>(
     }
 }
 
+/// The calling thread does what nothing waits for: others come first.
+pub fn lower_priority() {
+    if let Err(error) = rustix::process::nice(19) {
+        log::debug!("a thread in the background keeps its priority: {error}");
+    }
+}
+
 /// Runs one unit of work and turns a panic in it into its text.
 ///
 /// The caller must drop any state that the work may have left half changed.

@@ -219,6 +219,7 @@ fn placeholders_are_used(r: &mut ConfigReader) {
         unused(r, &keys::FILE_OPEN, why);
         unused(r, &keys::NEW_FILES, why);
     }
+    compressed_files_are_moved(r);
     if path.names_time() {
         return complete_files_are_apart(r, &path);
     }
@@ -258,6 +259,14 @@ fn refuse_rotation<T>(r: &mut ConfigReader, key: &Key<T>) {
 fn unused<T>(r: &mut ConfigReader, key: &Key<T>, why: &str) {
     if r.is_changed(key) {
         r.warn(key, why);
+    }
+}
+
+fn compressed_files_are_moved(r: &mut ConfigReader) {
+    let is_moved = r.value(&keys::COMPLETE_DIR).is_some_and(|directory| !directory.as_os_str().is_empty());
+    if !is_moved && r.value(&keys::COMPLETE_GZIP) == Some(true) {
+        let why = "complete files are compressed when they are moved: log_file['complete'] is expected, too";
+        r.fault(&keys::COMPLETE_GZIP, why);
     }
 }
 

@@ -192,6 +192,8 @@ settings! {
         pub grace: Duration = keys::FILE_GRACE,
         /// Where complete files of a period are moved; empty: they stay where they are.
         pub complete: PathBuf = keys::COMPLETE_DIR,
+        /// Whether complete files are compressed when they are moved.
+        pub complete_gzip: bool = keys::COMPLETE_GZIP,
         /// How many files may begin in an hour.
         pub new_files: u32 = keys::NEW_FILES,
         /// The format of a line.

@@ -18,7 +18,7 @@ use super::disk::{Disk, FileKind, FileReader, Handle, OWNER_MODE, OpenMode, dire
 use super::label::LogLabel;
 use super::options::LogFileOptions;
 use super::rotation::{Rotation, stamp_of};
-use crate::threads;
+use crate::threads::{self, lower_priority};
 
 /// Bytes that are compressed before the thread checks again whether it should end.
 pub(super) const COMPRESS_PIECE_BYTES: usize = 256 * 1024;
@@ -53,9 +53,7 @@ impl Archive {
         let settled = Arc::new(AtomicI64::new(newest.unwrap_or(i64::MIN)));
         let upto = Arc::clone(&settled);
         threads::spawn("log-archive", move || {
-            if let Err(error) = rustix::process::nice(19) {
-                log::debug!("{label}: the archive thread keeps its priority: {error}");
-            }
+            lower_priority();
             let alone = || is_closed(&asked);
             let interval = rotation.keep_days.map(|_| KEEP_DAYS_INTERVAL);
             serve(&asked, &upto, interval, |upto| {
@@ -187,24 +185,10 @@ fn compress(disk: &dyn Disk, file: &Path, stop: &dyn Fn() -> bool) -> io::Result
     if disk.stat(&done).is_err() {
         let plain = disk.open(file, OpenMode::Existing)?;
         // The thread of another run may have begun this file: then that thread's bytes stay as they are.
-        let out = disk.open(&part, OpenMode::New(OWNER_MODE))?;
-        // If the owner cannot be kept, the mode is.
-        let _is_ours = out.set_access(plain.access()?)?;
-        let mut encoder = GzEncoder::new(FileWriter { file: out, at: 0 }, Compression::default());
-        let mut reader = FileReader { file: &*plain, at: 0 };
-        let mut piece = vec![0; COMPRESS_PIECE_BYTES];
-        loop {
-            let count = reader.read(&mut piece)?;
-            if count == 0 {
-                break;
-            }
-            if stop() {
-                return Ok(());
-            }
-            encoder.write_all(piece.get(..count).unwrap_or_default())?;
+        let written = begin_compressed(disk, &plain, &part)?;
+        if compress_to(&plain, &written, stop)?.is_none() {
+            return Ok(());
         }
-        let written = encoder.finish()?.file;
-        written.sync()?;
         // A sync may take so long that this run has ended, and that the next run's thread has removed this
         // thread's file and begun one of its own, which is not complete.
         if stop() || disk.stat_link(&part)?.id != written.stat()?.id {
@@ -216,12 +200,45 @@ fn compress(disk: &dyn Disk, file: &Path, stop: &dyn Fn() -> bool) -> io::Result
     disk.remove(file)
 }
 
-struct FileWriter {
-    file: Handle,
+/// A new file of this name for what another one has, compressed. Whoever may use that one may use this one.
+pub(super) fn begin_compressed(disk: &dyn Disk, plain: &Handle, part: &Path) -> io::Result<Handle> {
+    let out = disk.open(part, OpenMode::New(OWNER_MODE))?;
+    // If the owner cannot be kept, the mode is.
+    let _is_ours = out.set_access(plain.access()?)?;
+    Ok(out)
+}
+
+/// Compresses the whole file. Durable on return. Returns how many bytes the file had, unless `stop` has
+/// ended that early.
+pub(super) fn compress_to(plain: &Handle, out: &Handle, stop: &dyn Fn() -> bool) -> io::Result<Option<u64>> {
+    let mut encoder = GzEncoder::new(FileWriter { file: out, at: 0 }, Compression::default());
+    let mut reader = FileReader { file: &**plain, at: 0 };
+    let mut piece = vec![0; COMPRESS_PIECE_BYTES];
+    loop {
+        let count = reader.read(&mut piece)?;
+        if count == 0 {
+            break;
+        }
+        if stop() {
+            return Ok(None);
+        }
+        encoder.write_all(piece.get(..count).unwrap_or_default())?;
+    }
+    encoder.finish()?;
+    #[cfg(test)]
+    if COMPRESSED_WITHOUT_SYNC.get() {
+        return Ok(Some(reader.at));
+    }
+    out.sync()?;
+    Ok(Some(reader.at))
+}
+
+struct FileWriter<'a> {
+    file: &'a Handle,
     at: u64,
 }
 
-impl Write for FileWriter {
+impl Write for FileWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_at(bytes, self.at)?;
         self.at += bytes.len() as u64;
@@ -231,6 +248,14 @@ impl Write for FileWriter {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+#[cfg(test)]
+type Mistake = std::cell::Cell<bool>;
+#[cfg(test)]
+thread_local! {
+    /// A mistake that a test makes to show that the simulator notices it.
+    pub(super) static COMPRESSED_WITHOUT_SYNC: Mistake = const { Mistake::new(false) };
 }
 
 #[cfg(test)]

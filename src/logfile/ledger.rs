@@ -2,6 +2,7 @@
 //! asks where to start, the sink, which asks what may be written, and the settle thread.
 
 mod files;
+mod periods;
 mod taken_over;
 
 #[cfg(test)]
@@ -50,8 +51,8 @@ impl Ledger {
         let settled = state.mark.as_ref().map_or(0, |mark| mark.sequence);
         let unsettled = state.recent.iter().map(|range| range.sequence);
         let files = WrittenFiles::new(settled, unsettled);
-        let left = BTreeSet::new();
-        let inner = LedgerState { journal, state, written, group, files, left, strangers };
+        let (left, complete) = (BTreeSet::new(), state.all_complete().into_iter().collect());
+        let inner = LedgerState { journal, state, written, group, files, left, complete, strangers };
         Self { state: Arc::new(Mutex::new(inner)), label }
     }
 

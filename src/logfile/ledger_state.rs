@@ -3,7 +3,7 @@
 
 mod marks;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::io;
 
@@ -11,7 +11,7 @@ use super::disk::FileId;
 use super::group_view::{GroupView, NumberMap};
 use super::journal::{
     EntryRefused, FileNumber, FilePlace, HeldOffsets, JournalEntry, JournalFile, JournalState, Landmark,
-    Mark, MarkedCommit, PartitionState, Range, SettledPosition, push_bounded,
+    Mark, MarkedCommit, PartitionState, Range, RouteScope, SettledPosition, push_bounded,
 };
 use super::resume::Resumed;
 use super::written_files::WrittenFiles;
@@ -38,6 +38,8 @@ pub(super) struct LedgerState {
     pub(super) files: WrittenFiles,
     /// The files that could not be examined at the start. Their ranges wait for a later one.
     pub(super) left: BTreeSet<FileNumber>,
+    /// By when periods end that are complete. Marks say so of those that a finished file had.
+    pub(super) complete: BTreeMap<RouteScope, i64>,
     /// If this journal is new: the journals whose tokens were found in the group.
     pub(super) strangers: Option<Vec<u128>>,
 }
@@ -129,6 +131,10 @@ impl LedgerState {
         epoch: u64,
         landmarks: Vec<Landmark>,
     ) -> io::Result<()> {
+        let end = self.state.find(partition).map(|(index, known)| self.state.written_position(index, known));
+        if end.is_some_and(|end| position < end) {
+            self.expect_again(partition)?;
+        }
         let (index, state) = match self.state.find(partition) {
             Some((index, known)) => {
                 let (left, end) = (known.epoch, self.state.written_position(index, known));

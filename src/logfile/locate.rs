@@ -226,6 +226,11 @@ fn covers_all(place: &FilePlace) -> bool {
     place.end <= CHECKED_BYTES as u64
 }
 
+/// Whether the file, which is so long, is the one of this place.
+pub(super) fn is_file_of(file: &Handle, len: u64, place: &FilePlace) -> io::Result<bool> {
+    Ok(compare(file, len, place)? == Likeness::Same)
+}
+
 fn compare(file: &Handle, len: u64, place: &FilePlace) -> io::Result<Likeness> {
     if len < place.end {
         return Ok(Likeness::Shorter);

@@ -42,8 +42,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use checkpoint::Checkpoint;
-pub use file_set::{FileSet, FileSetOptions, FileWriters, RoutedPieces, open_set};
-pub use journal::{FileNumber, HeldOffsets, Landmark, MemberIdentity, PositionChange};
+pub use file_set::{CompleteBefore, FileSet, FileSetOptions, FileWriters, RoutedPieces, open_set};
+pub use journal::{
+    EVERY_PARTITION, FileNumber, HeldOffsets, Landmark, MemberIdentity, PositionChange, RouteScope,
+};
 pub use ledger::{Ledger, Settled};
 pub use lock::{Lock, LockRequest, LockRequests, is_unlocked};
 pub use lock_request::{PendingRequest, RequestOutcome};

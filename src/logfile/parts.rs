@@ -22,7 +22,7 @@ pub use reader::PartReader;
 
 use super::backup::{CopyFailure, settled_state};
 use super::disk::{Disk, FileId, FileKind, FileStat, Handle, OpenMode, RealDisk, directory_of, with_suffix};
-use super::journal::{HeldOffsets, JournalState, ONLY_FILE};
+use super::journal::{FilePlace, HeldOffsets, JournalState, ONLY_FILE};
 use super::locate::{Located, WantedFile, locate};
 use super::rotation::stamp_of;
 use crate::log_names;
@@ -65,7 +65,7 @@ pub struct LogPart {
     pub path: PathBuf,
     /// How many bytes of it are read, compressed ones as they are.
     pub bytes: u64,
-    id: FileId,
+    pub(in crate::logfile) id: FileId,
     /// Sorts the files of a log: milliseconds since 1970.
     time: i64,
     /// Whether the time is that of the rotation, as pandad's names say it, or that of the log file itself.
@@ -82,6 +82,8 @@ pub struct LogPart {
     key: PathBuf,
     /// The directory to which it may be moved while it is read, under this name.
     moved_to: Option<Arc<Path>>,
+    /// What tells it from others when it is compressed on the way.
+    place: Option<FilePlace>,
     /// Set if the log file is not as the journal says: what is wrong with it. Then it is read to its end.
     pub doubt: Option<&'static str>,
 }
@@ -340,6 +342,7 @@ impl LogPart {
             is_known: false,
             key: PathBuf::new(),
             moved_to: None,
+            place: None,
             doubt: None,
         }
     }

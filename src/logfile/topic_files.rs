@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::archive::Archive;
 use super::disk::{Disk, OpenMode, RealDisk, directory_of, mount_id, with_suffix};
 use super::file_set::{LeftFiles, TakenFile, leave_later, recover, take_over};
-use super::journal::{FileNumber, FilePlace, HALF_BYTES_MIN, MarkedFile, NamedFile};
+use super::journal::{FileNumber, FilePlace, HALF_BYTES_MIN, MarkedFile, NamedFile, RouteScope};
 use super::label::LogLabel;
 use super::open_error::classify;
 use super::opening::{begin_ledger, check_names, check_path, era, read_journal, try_disk};
@@ -240,7 +240,8 @@ impl Opening<'_> {
     }
 
     fn named(&self, path: &Path) -> NamedFile {
-        NamedFile { path: path.strip_prefix(self.root).unwrap_or(path).to_owned(), until: None }
+        let path = path.strip_prefix(self.root).unwrap_or(path).to_owned();
+        NamedFile { path, until: None, scope: RouteScope::default() }
     }
 
     /// Opens one file at its end, and creates it if need be. What the file holds and its name are durable.

@@ -1,7 +1,8 @@
 //! Goal: `pandad verify` says of the files of a path with placeholders whether they are whole, while pandad
 //! writes, completes and moves them, and names what was done to any of them.
 //! Method: a stream that falls into files by partition and minute, verified all the time; then each kind of
-//! damage in a complete file, and in one that was compressed by hand. In the end every period is over.
+//! damage in a complete file, and in one that was compressed by hand. In the end every period is over. Once
+//! more with complete files that pandad compresses, under kills.
 
 use crate::support::content::ClientKind;
 use crate::support::daemon::Daemon;
@@ -9,9 +10,9 @@ use crate::support::file_set::{BY_MINUTE, FIRST, STEP};
 use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::run::{Ran, run};
-use crate::support::servers::kafka;
-use crate::support::wait::{self, seconds};
-use crate::support::{directory, unique};
+use crate::support::servers::{Kafka, kafka};
+use crate::support::wait::{self, millis, seconds};
+use crate::support::{all, directory, seed, unique};
 use serde_json::{Map, Value};
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -24,15 +25,7 @@ const PARTITIONS: usize = 2;
 fn files_of_a_set_are_verified_beside_the_running_daemon() {
     let kafka = kafka("3.9.1");
     let tested = kafka.tested("pandad verify of files by partition and minute, while these are written");
-    let (topic, group, root) = (unique("verify"), unique("verify"), directory("verify"));
-    // The records' times are long past; without this setting they would be deleted.
-    let keep = Map::from_iter([("retention.ms".to_owned(), Value::from("-1"))]);
-    kafka.create_with_settings(vec![(&topic, PARTITIONS, keep)]);
-    let (logs, done) = (root.join("logs"), root.join("done"));
-    fs::create_dir(&logs).unwrap();
-    let inv = Inv::log(&kafka, &topic, &group).client(&kafka, ClientKind::Native);
-    let inv = inv.job("log_file['path']", logs.join(BY_MINUTE).to_str().unwrap());
-    let inv = inv.job("log_file['complete']", done.to_str().unwrap()).job("log_file['grace']", "1m");
+    let Stream { topic, logs, done, root, inv } = Stream::new(&kafka);
     let mut daemon = Daemon::new(&inv.job("log_file['open']", "8").job("log_file['format']", "json"));
     let produce = Produce::seq(&kafka, &topic, 1_000_000).with("--partitions", PARTITIONS);
     let produce = produce.with("--time", FIRST).with("--step", STEP).with("--linger", 50);
@@ -75,6 +68,74 @@ fn files_of_a_set_are_verified_beside_the_running_daemon() {
     verify(&daemon).expect(0).says(&whole);
     tested.passed(format_args!("{looks} times beside the daemon, {files} files"));
     fs::remove_dir_all(&root).unwrap();
+}
+
+/// Complete files are compressed, and pandad is killed again and again. In the end each record is in a whole
+/// compressed file, and nothing else is left.
+#[test]
+fn complete_files_are_compressed_whole_under_kills() {
+    let kafka = kafka("3.9.1");
+    let kills = if all() { 20 } else { 6 };
+    let tested = kafka.tested("complete files by partition and minute that are compressed, under kills");
+    let Stream { topic, logs, done, root, inv } = Stream::new(&kafka);
+    let inv = inv.job("log_file['complete_gzip']", "yes").job("log_file['open']", "8");
+    let mut daemon = Daemon::new(&inv.job("log_file['format']", "json"));
+    let produce = Produce::seq(&kafka, &topic, 1_000_000).with("--partitions", PARTITIONS);
+    let produce = produce.with("--time", FIRST).with("--step", STEP).with("--linger", 50);
+    let producing = produce.with("--rate", 600).stream(100);
+    let seed = seed();
+    println!("PANDAD_TEST_SEED={seed}");
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let files = |root: &Path| if root.exists() { all_below(root) } else { Vec::new() };
+    let mut parts = 0;
+    for _ in 0..kills {
+        let before = files(&done).len();
+        daemon.start();
+        wait::until("more files are complete", seconds(60), || files(&done).len() > before);
+        std::thread::sleep(millis(dice.u64(0..1500)));
+        daemon.kill9();
+        parts += files(&logs).iter().filter(|path| path.to_str().unwrap().ends_with(".part")).count();
+        assert!(files(&done).iter().all(|path| is_compressed(path)), "{:?}", files(&done));
+        verify(&daemon).expect(0);
+    }
+    daemon.start();
+    let each = producing.end();
+    let whole = format!("whole: {} records", PARTITIONS as u64 * each);
+    wait::until("all is settled", seconds(60), || verify(&daemon).out.contains(&whole));
+    wait::until("every file is complete", seconds(60), || all_below(&logs.join(&topic)).is_empty());
+    daemon.stop();
+    verify(&daemon).expect(0).says(&format!("{topic}/1: {each} expected, 0 missing, 0 doubled, 0 torn"));
+    let complete = all_below(&done);
+    let lines: usize = complete.iter().map(|file| read(file).split(|byte| *byte == b'\n').count() - 1).sum();
+    assert_eq!(lines as u64, PARTITIONS as u64 * each);
+    assert!(complete.iter().all(|path| is_compressed(path)), "{complete:?}");
+    println!("{kills} kills, {parts} while a file was compressed, {} files, {lines} records", complete.len());
+    tested.passed(format_args!("{kills} kills, {} files", complete.len()));
+    fs::remove_dir_all(&root).unwrap();
+}
+
+/// A topic whose records go to files by partition and minute, which are moved when they are complete.
+struct Stream {
+    topic: String,
+    logs: PathBuf,
+    done: PathBuf,
+    root: PathBuf,
+    inv: Inv,
+}
+
+impl Stream {
+    fn new(kafka: &Kafka) -> Self {
+        let (topic, group, root) = (unique("verify"), unique("verify"), directory("verify"));
+        // The records' times are long past; without this setting they would be deleted.
+        let keep = Map::from_iter([("retention.ms".to_owned(), Value::from("-1"))]);
+        kafka.create_with_settings(vec![(&topic, PARTITIONS, keep)]);
+        let (logs, done) = (root.join("logs"), root.join("done"));
+        fs::create_dir(&logs).unwrap();
+        let inv = Inv::log(kafka, &topic, &group).client(kafka, ClientKind::Native);
+        let inv = inv.job("log_file['path']", logs.join(BY_MINUTE).to_str().unwrap());
+        let inv = inv.job("log_file['complete']", done.to_str().unwrap()).job("log_file['grace']", "1m");
+        Self { topic, logs, done, root, inv }
+    }
 }
 
 /// Every file below a directory, sorted by name. Records whose times are long past are late for any period

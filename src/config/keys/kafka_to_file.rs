@@ -1,19 +1,17 @@
 //! The keys of `[log_section]`: Kafka records become lines in a log file.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::LOG;
 use crate::config::choices::{
-    ClientChoice, FileFormat, Membership, NewlinePolicy, OffsetLocation, PathTime, ReadIsolation,
-    RotationPeriod, StartPolicy, SyncPolicy, TombstonePolicy, TopicSelection,
+    ClientChoice, FileFormat, Membership, NewlinePolicy, OffsetLocation, ReadIsolation, RotationPeriod,
+    StartPolicy, SyncPolicy, TombstonePolicy, TopicSelection,
 };
 use crate::config::key::{Key, Usage};
 use crate::config::kind;
 use crate::line_template::LineTemplate;
 use crate::path_template::PathTemplate;
 use crate::pattern::{HeaderPattern, Pattern};
-use crate::time_zone::NamedZone;
 
 pub const LOG_PROCESS: Key<String> = Key {
     section: LOG,
@@ -167,76 +165,6 @@ pub const FILE_PATH: Key<PathTemplate> = Key {
     usage: Usage::Used,
     help: "File that the lines go to",
     more: "May have placeholders: [kafka.md](kafka.md#a-path-with-placeholders) says which.",
-};
-
-pub const PATH_TIME: Key<PathTime> = Key {
-    section: LOG,
-    name: "log_file['time']",
-    kind: kind::choice(),
-    default: Some("record"),
-    usage: Usage::Used,
-    help: "Which time of a record the path shows",
-    more: "A record without a timestamp has the time at which it is written.",
-};
-
-pub const PATH_ZONE: Key<NamedZone> = Key {
-    section: LOG,
-    name: "log_file['zone']",
-    kind: kind::zone(),
-    default: Some("UTC"),
-    usage: Usage::Used,
-    help: "Time zone of the times in the path",
-    more: "Where clocks are set back, a file whose name comes back is gone on with.",
-};
-
-pub const FILE_OPEN: Key<u32> = Key {
-    section: LOG,
-    name: "log_file['open']",
-    kind: kind::count(8, 100_000, "files"),
-    default: Some("256"),
-    usage: Usage::Used,
-    help: "How many files to have open at once, if the path has placeholders",
-    more: "",
-};
-
-pub const FILE_FUTURE: Key<Duration> = Key {
-    section: LOG,
-    name: "log_file['future']",
-    kind: kind::duration(60, 36_500 * 86_400),
-    default: Some("1d"),
-    usage: Usage::Used,
-    help: "How far ahead of the clock the time in the path may be",
-    more: "Records further ahead go to files below `future/`, so that one wrong clock delays nothing.",
-};
-
-pub const FILE_GRACE: Key<Duration> = Key {
-    section: LOG,
-    name: "log_file['grace']",
-    kind: kind::duration(0, 365 * 86_400),
-    default: Some("10m"),
-    usage: Usage::Used,
-    help: "How long after the end of a period its file is finished",
-    more: "",
-};
-
-pub const COMPLETE_DIR: Key<PathBuf> = Key {
-    section: LOG,
-    name: "log_file['complete']",
-    kind: kind::path_or_none(),
-    default: Some(""),
-    usage: Usage::Used,
-    help: "Directory to which the complete files of a period are moved",
-    more: "On the same file system. Nothing is replaced: `.1` is appended to a name that is taken.",
-};
-
-pub const NEW_FILES: Key<u32> = Key {
-    section: LOG,
-    name: "log_file['new_files']",
-    kind: kind::count(1, 1_000_000_000, "files an hour"),
-    default: Some("10000"),
-    usage: Usage::Used,
-    help: "How many files may begin, if the path has placeholders",
-    more: "Producers choose keys and timestamps, and so how many files there are.",
 };
 
 pub const FILE_FORMAT: Key<FileFormat> = Key {

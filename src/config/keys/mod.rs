@@ -7,12 +7,14 @@ mod daemon;
 mod expired_to_list;
 mod kafka_to_file;
 mod list_to_hash;
+mod many_files;
 mod redis;
 
 pub use daemon::*;
 pub use expired_to_list::*;
 pub use kafka_to_file::*;
 pub use list_to_hash::*;
+pub use many_files::*;
 pub use redis::*;
 
 /// Section of the job `kafka_to_file`.

@@ -198,6 +198,12 @@ const MEANING: &[Faulty] = &[
     ),
     ("log_file['path']='{key}.log'\nlog_file['complete']='/done'", &[(4, "no file is ever complete")]),
     (
+        "log_file['path']='{%F}.log'\nlog_file['complete_gzip']=yes",
+        &[(4, "log_file['complete'] is expected")],
+    ),
+    ("log_file['complete_gzip']=yes", &[(3, "log_file['complete'] is expected")]),
+    ("log_file['complete_gzip']=9", &[(3, "one of no, yes")]),
+    (
         "log_file['path']='/log/{%F}.log'\nlog_file['complete']='/log'",
         &[(4, "log files are written in this directory")],
     ),

@@ -354,7 +354,7 @@ impl FileAppender {
     pub(super) fn tick(&mut self, signals: u64) -> Result<(), Fault> {
         self.end.tick().map_err(|error| self.fault(error))?;
         if let Some(before) = self.completeness.as_mut().and_then(|one| one.complete_before(&self.ledger)) {
-            let finished = self.end.finish(before).map_err(|error| self.fault(error))?;
+            let finished = self.end.finish(&before).map_err(|error| self.fault(error))?;
             if finished > 0 {
                 log::debug!("{}: finished {}", self.path.display(), counted(finished as u64, "file"));
             }

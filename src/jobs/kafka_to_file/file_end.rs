@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::formatter::FormattedBatch;
 use crate::logfile::{
-    AppendError, FileNumber, FileSet, FileWriters, Guard, Ledger, Lock, LogFile, LogWriter, Piece,
-    PositionChange, RoutedPieces, Settler,
+    AppendError, CompleteBefore, FileNumber, FileSet, FileWriters, Guard, Ledger, Lock, LogFile, LogWriter,
+    Piece, PositionChange, RoutedPieces, Settler,
 };
 use crate::report::JobHealth;
 
@@ -139,10 +139,10 @@ impl FileEnd {
     }
 
     /// As of [`FileWriters::finish`].
-    pub(super) fn finish(&mut self, complete_before: i64) -> Result<usize, AppendError> {
+    pub(super) fn finish(&mut self, before: &CompleteBefore) -> Result<usize, AppendError> {
         match self {
             Self::One(_) => Ok(0),
-            Self::Many(writers) => writers.finish(complete_before),
+            Self::Many(writers) => writers.finish(before),
         }
     }
 
@@ -164,7 +164,10 @@ fn routed(batches: &[FormattedBatch]) -> Vec<RoutedPieces<'_>> {
         let path: &Path = &span.path;
         match files.iter_mut().find(|file| file.path == path) {
             Some(file) => file.pieces.push(piece),
-            None => files.push(RoutedPieces { path, until: span.until, pieces: vec![piece] }),
+            None => {
+                let (until, scope) = (span.until, &span.scope);
+                files.push(RoutedPieces { path, until, scope, pieces: vec![piece] });
+            }
         }
     }
     files

@@ -247,7 +247,8 @@ fn files_of(section: &Section, options: &LogFileOptions) -> JobFiles {
         None => {
             let complete_dir = Some(file.complete.clone()).filter(|path| !path.as_os_str().is_empty());
             let (open_max, new_max) = (file.open as usize, file.new_files as usize);
-            let set = FileSetOptions { base, log_file, complete_dir, open_max, new_max };
+            let complete_gzip = file.complete_gzip;
+            let set = FileSetOptions { base, log_file, complete_dir, complete_gzip, open_max, new_max };
             let routing = Routing::of(file, set.files_max());
             JobFiles::Set(set, routing)
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{LogFileConfig, PathTime};
+use crate::logfile::RouteScope;
 use crate::moment::now_ms;
 use crate::path_template::{PathTemplate, RouteFacts, Router};
 use crate::record::{Record, TopicPartition};
@@ -18,6 +19,8 @@ pub(super) struct RoutedSpan {
     pub(super) path: Arc<Path>,
     /// When the period of the file ends, if its path shows a time.
     pub(super) until: Option<i64>,
+    /// Whose records can go there.
+    pub(super) scope: RouteScope,
     /// Where these lines are among all lines of the outcome.
     pub(super) bytes: Range<usize>,
     /// CRC-32 of these lines.
@@ -46,6 +49,11 @@ impl Routing {
             files_max,
         }
     }
+
+    /// Whose records can go to the same files as those of this partition.
+    pub(super) fn scope_of(&self, partition: &TopicPartition) -> RouteScope {
+        RouteScope::of(partition, self.template.names_topic(), self.template.names_partition())
+    }
 }
 
 /// See the module. Used for one outcome after the other.
@@ -56,8 +64,8 @@ pub(super) struct LineRouter {
     current: (Arc<Path>, Vec<u8>),
     /// The lines of the other files of the present outcome.
     others: HashMap<Arc<Path>, Vec<u8>>,
-    /// All these files in the order of their first lines, and the ends of their periods.
-    order: Vec<(Arc<Path>, Option<i64>)>,
+    /// All these files in the order of their first lines, the ends of their periods, and their scopes.
+    order: Vec<(Arc<Path>, Option<i64>, RouteScope)>,
     /// The time of the outcome's last record that is not too far ahead.
     last_time: Option<i64>,
     now: i64,
@@ -108,7 +116,8 @@ impl LineRouter {
         // Mostly records that follow each other share even the text of their path.
         if !Arc::ptr_eq(&self.current.0, path) && self.current.0 != *path {
             let lines = self.others.remove(path).unwrap_or_else(|| {
-                self.order.push((Arc::clone(path), route.period.map(|period| period.end)));
+                let until = route.period.map(|period| period.end);
+                self.order.push((Arc::clone(path), until, self.routing.scope_of(partition)));
                 Vec::new()
             });
             let (before, lines) = std::mem::replace(&mut self.current, (Arc::clone(path), lines));
@@ -124,7 +133,7 @@ impl LineRouter {
         // Many outcomes may wait for the disk: none has room to spare.
         lines.reserve_exact(self.others.values().map(Vec::len).sum());
         let mut spans = Vec::with_capacity(self.order.len());
-        for (path, until) in self.order.drain(..) {
+        for (path, until, scope) in self.order.drain(..) {
             let own = self.others.remove(&path).unwrap_or_default();
             if own.is_empty() {
                 continue;
@@ -133,7 +142,7 @@ impl LineRouter {
             crc.update(&own);
             let from = lines.len();
             lines.extend_from_slice(&own);
-            spans.push(RoutedSpan { path, until, bytes: from..lines.len(), crc });
+            spans.push(RoutedSpan { path, until, scope, bytes: from..lines.len(), crc });
         }
         spans
     }

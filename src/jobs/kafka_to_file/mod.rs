@@ -209,7 +209,8 @@ impl KafkaToFile {
         let gate = WriteGate::new(group_client.lease(), self.is_member());
         let watermarks = Watermarks::default();
         let grace = self.section.log_file.grace;
-        let completeness = self.opener.routing().map(|_| Completeness::new(watermarks.clone(), grace));
+        let routing = self.opener.routing();
+        let completeness = routing.map(|routing| Completeness::new(watermarks.clone(), routing, grace));
         let numbers = files.iter().map(|file| file.end.number()).collect();
         let paths = paths_by_number(&files);
         let appender = |OpenFile { path, end, topic }| {

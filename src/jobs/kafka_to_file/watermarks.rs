@@ -42,16 +42,20 @@ impl Watermarks {
         }
     }
 
-    /// The time up to which every record of these partitions is written, apart from late ones. `positions`
-    /// are the written positions. A partition without lag is as far as the clock.
-    pub(super) fn of(&self, positions: &[(TopicPartition, i64)], now: i64) -> Option<i64> {
+    /// The time up to which every record of each of these partitions is written, apart from late ones.
+    /// `positions` are the written positions. A partition without lag is as far as the clock.
+    pub(super) fn of<'a>(
+        &self,
+        positions: &'a [(TopicPartition, i64)],
+        now: i64,
+    ) -> Vec<(&'a TopicPartition, i64)> {
         let all = self.lock();
         let time_of = |(partition, position): &(TopicPartition, i64)| match all.get(partition) {
             Some(known) if known.lag == 0 && known.polled == *position => now,
             Some(known) => known.written,
             None => i64::MIN,
         };
-        positions.iter().map(time_of).min()
+        positions.iter().map(|one| (&one.0, time_of(one))).collect()
     }
 }
 
@@ -60,23 +64,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_slowest_partition_counts_and_one_without_lag_is_as_far_as_the_clock() {
+    fn a_partition_is_as_far_as_its_last_record_and_one_without_lag_as_the_clock() {
         let (marks, of) = (Watermarks::default(), |number| TopicPartition::new("t", number));
         let at = |positions: &[(i32, i64)]| {
             let positions: Vec<_> = positions.iter().map(|(number, at)| (of(*number), *at)).collect();
-            marks.of(&positions, 1000)
+            marks.of(&positions, 1000).into_iter().map(|(_, time)| time).collect::<Vec<_>>()
         };
-        assert_eq!(at(&[]), None);
-        assert_eq!(at(&[(0, 5)]), Some(i64::MIN), "nothing is known of it yet");
+        assert!(at(&[]).is_empty());
+        assert_eq!(at(&[(0, 5)]), [i64::MIN], "nothing is known of it yet");
         marks.record_polled(&of(0), 5, 0);
-        assert_eq!(at(&[(0, 5)]), Some(1000));
-        assert_eq!(at(&[(0, 4)]), Some(i64::MIN), "a record is under way");
+        assert_eq!(at(&[(0, 5)]), [1000]);
+        assert_eq!(at(&[(0, 4)]), [i64::MIN], "a record is under way");
         marks.record_polled(&of(1), 9, 3);
         marks.record_written(&of(1), 600);
         marks.record_written(&of(1), 700);
-        assert_eq!(at(&[(0, 5), (1, 9)]), Some(700));
+        assert_eq!(at(&[(0, 5), (1, 9)]), [1000, 700]);
         marks.record_polled(&of(1), 12, 0);
-        assert_eq!(at(&[(0, 5), (1, 9)]), Some(700));
-        assert_eq!(at(&[(0, 5), (1, 12)]), Some(1000));
+        assert_eq!(at(&[(0, 5), (1, 9)]), [1000, 700]);
+        assert_eq!(at(&[(0, 5), (1, 12)]), [1000, 1000]);
     }
 }

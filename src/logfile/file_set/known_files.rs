@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::routed::RoutedFile;
 use crate::logfile::disk::{Disk, with_suffix};
-use crate::logfile::journal::{FileNumber, NamedFile};
+use crate::logfile::journal::{FileNumber, NamedFile, RouteScope};
 use crate::logfile::ledger::Ledger;
 
 /// How many files of late lines one path has.
@@ -18,14 +19,13 @@ pub(super) struct KnownFiles {
     files: BTreeMap<PathBuf, KnownFile>,
     /// Where late lines go, by the path that they would have.
     late: HashMap<PathBuf, PathBuf>,
-    /// Every period that ended by this time is complete.
-    complete_before: i64,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct KnownFile {
     pub(super) number: FileNumber,
     pub(super) until: Option<i64>,
+    pub(super) scope: RouteScope,
     /// Where it is about to be moved.
     pub(super) closing: Option<PathBuf>,
 }
@@ -34,19 +34,20 @@ impl KnownFiles {
     /// The files are below `root`, and complete ones below the other directory.
     pub(super) fn of(ledger: &Ledger, root: &Path, complete_dir: Option<&Path>) -> Self {
         let all = ledger.numbered_files().into_iter();
-        let files = all.map(|(NamedFile { path, until }, number, to)| {
+        let files = all.map(|(NamedFile { path, until, scope }, number, to)| {
             let closing = to.map(|to| complete_dir.unwrap_or(root).join(to));
-            (root.join(path), KnownFile { number, until, closing })
+            (root.join(path), KnownFile { number, until, scope, closing })
         });
-        Self { files: files.collect(), late: HashMap::new(), complete_before: i64::MIN }
+        Self { files: files.collect(), late: HashMap::new() }
     }
 
     pub(super) fn get(&self, path: &Path) -> Option<&KnownFile> {
         self.files.get(path)
     }
 
-    pub(super) fn insert(&mut self, path: &Path, number: FileNumber, until: Option<i64>) {
-        self.files.insert(path.to_owned(), KnownFile { number, until, closing: None });
+    pub(super) fn insert(&mut self, file: &RoutedFile<'_>, number: FileNumber) {
+        let (until, scope) = (file.until, file.scope.clone());
+        self.files.insert(file.path.to_owned(), KnownFile { number, until, scope, closing: None });
     }
 
     /// The files that match, by their paths.
@@ -68,12 +69,8 @@ impl KnownFiles {
         self.late.retain(|_, late| late != path);
     }
 
-    /// Every period that ended by this time is complete.
-    pub(super) fn complete(&mut self, before: i64) {
-        self.complete_before = self.complete_before.max(before);
-    }
-
-    /// The file that lines for this path go to now.
+    /// The file that lines for this path go to now. `complete`: by when periods end that are complete, for
+    /// this path.
     ///
     /// # Errors
     /// The disk refuses, or there are too many files of late lines.
@@ -81,7 +78,7 @@ impl KnownFiles {
         &mut self,
         disk: &dyn Disk,
         path: &Path,
-        until: Option<i64>,
+        (until, complete): (Option<i64>, i64),
         now: i64,
     ) -> io::Result<PathBuf> {
         let is_open = |known: Option<&KnownFile>| known.is_some_and(|known| known.closing.is_none());
@@ -91,8 +88,8 @@ impl KnownFiles {
         let Some(until) = until.filter(|_| !is_open(self.files.get(path))) else {
             return Ok(path.to_owned());
         };
-        let is_complete = until <= self.complete_before;
-        // What another run has finished is not known any more.
+        let is_complete = until <= complete;
+        // What another run has finished may not be known any more: an operator may have gone back.
         if !is_complete && (until > now || is_free(disk, path)?) && !self.files.contains_key(path) {
             return Ok(path.to_owned());
         }

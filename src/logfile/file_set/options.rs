@@ -13,6 +13,8 @@ pub struct FileSetOptions {
     pub log_file: LogFileOptions,
     /// Where the complete files of a period are moved. `None`: they stay where they are.
     pub complete_dir: Option<PathBuf>,
+    /// Whether they are compressed on the way.
+    pub complete_gzip: bool,
     /// How many files may be open.
     pub open_max: usize,
     /// How many files may begin within an hour.

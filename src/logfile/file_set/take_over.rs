@@ -12,7 +12,8 @@ use std::sync::Arc;
 use super::left_files::LeftFiles;
 use crate::logfile::disk::{Disk, with_suffix};
 use crate::logfile::journal::{
-    FileNumber, JournalFile, JournalRead, JournalState, NamedFile, TakenOver, TakenPartitions, path_from,
+    FileNumber, JournalFile, JournalRead, JournalState, NamedFile, RouteScope, TakenOver, TakenPartitions,
+    path_from,
 };
 use crate::logfile::label::LogLabel;
 use crate::logfile::ledger::Ledger;
@@ -107,7 +108,7 @@ fn take_in(
     #[cfg(test)]
     let states = if mistakes::WITHOUT_POSITIONS.get() { Vec::new() } else { states };
     let count = states.len();
-    let name = NamedFile { path: below(file), until: None };
+    let name = NamedFile { path: below(file), until: None, scope: RouteScope::default() };
     let journal = ledger.journal_path();
     ledger.take_in((name, opened.place()), states, old.member).map_err(|error| classify(&journal, &error))?;
     log::info!(

@@ -9,15 +9,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::compressor::Compressor;
 use super::known_files::KnownFiles;
 use super::new_files::NewFiles;
 use super::options::FileSetOptions;
+use super::routed::{RoutedFile, RoutedPieces};
 use crate::logfile::directories::Directories;
 use crate::logfile::disk::{Disk, directory_of};
 use crate::logfile::journal::{PositionChange, Range};
 use crate::logfile::ledger::Ledger;
 use crate::logfile::options::LogFileOptions;
-use crate::logfile::writer::{AppendError, Guard, LogWriter, Piece, WriteGuard};
+use crate::logfile::writer::{AppendError, Guard, LogWriter, WriteGuard};
 use crate::moment::now_ms;
 
 /// See the module.
@@ -33,6 +35,9 @@ pub struct FileWriters {
     known: KnownFiles,
     /// Where complete files of a period are moved.
     complete_dir: Option<PathBuf>,
+    /// Whether those that begin to be moved are compressed on the way.
+    complete_gzip: bool,
+    compressor: Compressor,
     /// The directories of the files, and of complete ones.
     directories: Directories,
     complete_directories: Directories,
@@ -50,17 +55,6 @@ pub struct FileWriters {
     new_files: NewFiles,
 }
 
-/// The lines of a range that go to one file.
-#[derive(Debug, Clone)]
-pub struct RoutedPieces<'a> {
-    /// The file.
-    pub path: &'a Path,
-    /// When the period of the file ends, if its path shows a time.
-    pub until: Option<i64>,
-    /// The lines, in order.
-    pub pieces: Vec<Piece<'a>>,
-}
-
 #[derive(Debug)]
 struct OpenWriter {
     writer: LogWriter,
@@ -75,6 +69,7 @@ impl FileWriters {
         options: &FileSetOptions,
     ) -> Self {
         let known = KnownFiles::of(&ledger, root, options.complete_dir.as_deref());
+        let compressor = Compressor::new(Arc::clone(&disk), options.log_file.job);
         Self {
             disk,
             root: root.to_owned(),
@@ -83,6 +78,8 @@ impl FileWriters {
             guard: WriteGuard::default(),
             known,
             complete_dir: options.complete_dir.clone(),
+            complete_gzip: options.complete_gzip,
+            compressor,
             directories: Directories::new(root),
             complete_directories: Directories::new(
                 options.complete_dir.as_deref().map_or(root, directory_of),
@@ -97,6 +94,12 @@ impl FileWriters {
         }
     }
 
+    /// What could not be compressed is tried again at once. Also compresses at once, without a thread.
+    #[cfg(test)]
+    pub(in crate::logfile) fn compress_at_once(&mut self, is_all_at_once: bool) {
+        self.compressor.set_at_once(is_all_at_once);
+    }
+
     /// Sets the guard of every file, see [`LogWriter::set_guard`].
     pub fn set_guard(&mut self, guard: Guard) {
         self.guard = WriteGuard(Some(guard));
@@ -106,13 +109,13 @@ impl FileWriters {
     ///
     /// # Errors
     /// As of [`LogWriter::append`].
-    fn writer(&mut self, path: &Path, until: Option<i64>) -> Result<&mut LogWriter, AppendError> {
-        if !self.open.contains_key(path) {
-            self.open_all(&[(path, until)])?;
+    fn writer(&mut self, file: RoutedFile<'_>) -> Result<&mut LogWriter, AppendError> {
+        if !self.open.contains_key(file.path) {
+            self.open_all(&[file])?;
         }
         self.uses += 1;
         let gone = || AppendError::Retry(io::Error::other("the file was closed"));
-        let open = self.open.get_mut(path).ok_or_else(gone)?;
+        let open = self.open.get_mut(file.path).ok_or_else(gone)?;
         open.used = self.uses;
         Ok(&mut open.writer)
     }
@@ -146,7 +149,7 @@ impl FileWriters {
         let Some(range) = self.begun.remove(&lane) else { return Ok(()) };
         self.given_up.remove(&lane);
         for part in parts {
-            self.writer(part.path, part.until)?.complete(&part.pieces);
+            self.writer(part.file())?.complete(&part.pieces);
         }
         let open = parts.iter().filter_map(|part| self.open.get(part.path));
         let written: Vec<_> = open.map(|open| open.writer.written_part()).collect();
@@ -158,7 +161,11 @@ impl FileWriters {
     /// The files that these lines go to now.
     fn files_of(&mut self, parts: &[RoutedPieces<'_>]) -> io::Result<Vec<PathBuf>> {
         let (disk, now) = (Arc::clone(&self.disk), now_ms());
-        parts.iter().map(|part| self.known.file_for(&*disk, part.path, part.until, now)).collect()
+        let mut file_for = |part: &RoutedPieces<'_>| {
+            let complete = self.ledger.complete_before(part.scope);
+            self.known.file_for(&*disk, part.path, (part.until, complete), now)
+        };
+        parts.iter().map(&mut file_for).collect()
     }
 
     fn announce(
@@ -168,10 +175,10 @@ impl FileWriters {
         changes: &[PositionChange],
     ) -> Result<(), AppendError> {
         self.check_room(parts)?;
-        let files: Vec<_> = parts.iter().map(|part| (part.path, part.until)).collect();
+        let files: Vec<_> = parts.iter().map(RoutedPieces::file).collect();
         self.open_all(&files)?;
         for part in parts {
-            self.writer(part.path, part.until)?.prepare(&part.pieces)?;
+            self.writer(part.file())?.prepare(&part.pieces)?;
         }
         if self.has_begun_file {
             self.ledger.repeat_mark().map_err(|error| self.of_journal(error))?;
@@ -180,7 +187,7 @@ impl FileWriters {
         let mut range =
             Range { sequence: self.ledger.next_sequence(), parts: Vec::new(), changes: changes.to_vec() };
         for part in parts {
-            range.parts.push(self.writer(part.path, part.until)?.next_part(&part.pieces));
+            range.parts.push(self.writer(part.file())?.next_part(&part.pieces));
         }
         let journal = self.ledger.announce(&range).map_err(|error| self.of_journal(error))?;
         if let Some(journal) = journal.filter(|_| self.options.sync) {
@@ -188,7 +195,7 @@ impl FileWriters {
         }
         for part in parts {
             let own = Range { changes: Vec::new(), ..range.clone() };
-            self.writer(part.path, part.until)?.begin(own);
+            self.writer(part.file())?.begin(own);
         }
         self.begun.insert(lane, range);
         Ok(())
@@ -214,7 +221,7 @@ impl FileWriters {
     fn look_before_rest(&mut self, parts: &[RoutedPieces<'_>]) -> Result<bool, AppendError> {
         let mut is_whole = true;
         for part in parts {
-            let writer = self.writer(part.path, part.until)?;
+            let writer = self.writer(part.file())?;
             writer.look_before_rest(&part.pieces)?;
             is_whole &= !writer.is_given_up();
         }
@@ -224,7 +231,7 @@ impl FileWriters {
     /// False if the range must be given up.
     fn write_rest(&mut self, parts: &[RoutedPieces<'_>]) -> Result<bool, AppendError> {
         for part in parts {
-            let writer = self.writer(part.path, part.until)?;
+            let writer = self.writer(part.file())?;
             writer.write_rest(&part.pieces)?;
             if writer.is_given_up() {
                 return Ok(false);
@@ -236,14 +243,14 @@ impl FileWriters {
     fn give_up(&mut self, lane: usize, parts: &[RoutedPieces<'_>]) -> Result<(), AppendError> {
         let mut moved = Vec::new();
         for part in parts {
-            moved.extend(self.writer(part.path, part.until)?.take_back(&part.pieces)?);
+            moved.extend(self.writer(part.file())?.take_back(&part.pieces)?);
         }
         let Some(range) = self.begun.get(&lane) else { return Ok(()) };
         self.ledger.give_up(range, moved).map_err(AppendError::Restart)?;
         self.begun.remove(&lane);
         self.given_up.insert(lane);
         for part in parts {
-            self.writer(part.path, part.until)?.go_on_elsewhere();
+            self.writer(part.file())?.go_on_elsewhere();
         }
         Ok(())
     }

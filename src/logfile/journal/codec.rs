@@ -11,12 +11,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use super::entry::{
-    ClosingFile, FileHead, FileNumber, FilePlace, JournalEntry, Landmark, Mark, MemberIdentity, NamedFile,
+    ClosingFile, FileHead, FilePlace, JournalEntry, Landmark, Mark, MarkedFile, MemberIdentity, NamedFile,
     ONLY_FILE, PartitionState, PositionChange, RangePart, Session,
 };
 use super::entry_reader::EntryReader;
+use super::scope::RouteScope;
 use crate::logfile::disk::FileId;
-pub(super) use decode::{commit, file_id, range_part, text};
+pub(super) use decode::{commit, file_id, range_part};
 use decode::{decode_mark, decode_range, decode_state};
 
 const KIND_PARTITION: u8 = 1;
@@ -30,8 +31,11 @@ const TAG_HELD: u8 = 1;
 /// The tag of a state: the identities of the partition's former journals.
 const TAG_FORMER: u8 = 2;
 
-/// The tag of a mark: the files that could not be examined.
-const TAG_UNEXAMINED: u8 = 1;
+/// The tags of a mark: whose records go to the files that the mark begins, and which periods are complete.
+const TAG_SCOPES: u8 = 1;
+const TAG_COMPLETE: u8 = 2;
+/// The files that could not be examined.
+const TAG_UNEXAMINED: u8 = 3;
 
 /// How a record's fingerprint was made: of key and value.
 const FINGERPRINT_CONTENT: u8 = 1;
@@ -106,7 +110,7 @@ impl JournalEntry {
                 JournalEntry::Session(Session { boot, closed: reader.u8()? != 0 })
             }
             KIND_MEMBER => {
-                let id = text(&mut reader)?.to_owned();
+                let id = reader.text()?.to_owned();
                 JournalEntry::Member(MemberIdentity { id, silent: reader.u8()? != 0 })
             }
             kind => return Some(JournalEntry::Unknown(kind)),
@@ -193,7 +197,7 @@ fn encode_files(out: &mut Vec<u8>, mark: &Mark) {
             Some(NamedFile { until: None, .. }) => 1,
             Some(NamedFile { until: Some(_), .. }) => 2,
         });
-        if let Some(NamedFile { path, until }) = &file.name {
+        if let Some(NamedFile { path, until, .. }) = &file.name {
             encode_path(out, path);
             out.extend_from_slice(until.map(i64::to_be_bytes).as_ref().map_or(&[][..], |until| until));
         }
@@ -264,11 +268,38 @@ fn encode_mark(out: &mut Vec<u8>, mark: &Mark) {
         encode_count(out, state.len());
         out.extend_from_slice(&state);
     }
-    if !mark.unexamined.is_empty() {
-        out.push(TAG_UNEXAMINED);
-        encode_count(out, mark.unexamined.len() * size_of::<FileNumber>());
-        mark.unexamined.iter().for_each(|number| out.extend_from_slice(&number.to_be_bytes()));
+    encode_mark_tags(out, mark);
+}
+
+/// What most marks do not have. A file whose records may be of any partition needs no entry.
+fn encode_mark_tags(out: &mut Vec<u8>, mark: &Mark) {
+    let scope_of = |file: &MarkedFile| file.name.as_ref().map(|name| name.scope.clone());
+    let scopes = mark.files.iter().filter_map(|file| Some((file.number, scope_of(file)?)));
+    let scopes: Vec<_> = scopes.filter(|(_, scope)| *scope != RouteScope::default()).collect();
+    encode_tag(out, TAG_SCOPES, &scopes, |bytes, (number, scope)| {
+        bytes.extend_from_slice(&number.to_be_bytes());
+        scope.encode(bytes);
+    });
+    encode_tag(out, TAG_COMPLETE, &mark.complete, |bytes, (scope, before)| {
+        scope.encode(bytes);
+        bytes.extend_from_slice(&before.to_be_bytes());
+    });
+    encode_tag(out, TAG_UNEXAMINED, &mark.unexamined, |bytes, number| {
+        bytes.extend_from_slice(&number.to_be_bytes());
+    });
+}
+
+/// A tagged field that is a list, unless the list is empty.
+fn encode_tag<T>(out: &mut Vec<u8>, tag: u8, list: &[T], encode: impl Fn(&mut Vec<u8>, &T)) {
+    if list.is_empty() {
+        return;
     }
+    let mut bytes = Vec::new();
+    encode_count(&mut bytes, list.len());
+    list.iter().for_each(|item| encode(&mut bytes, item));
+    out.push(tag);
+    encode_count(out, bytes.len());
+    out.extend_from_slice(&bytes);
 }
 
 fn encode_state(out: &mut Vec<u8>, state: &PartitionState) {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::held::HeldOffsets;
+use super::scope::RouteScope;
 use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
 
@@ -147,6 +148,8 @@ pub struct NamedFile {
     pub path: PathBuf,
     /// When the period ends whose records go there, in milliseconds since 1970, if the path shows a time.
     pub until: Option<i64>,
+    /// Whose records can go there.
+    pub scope: RouteScope,
 }
 
 /// What a mark says of one file.
@@ -169,6 +172,9 @@ pub struct ClosingFile {
     pub to: PathBuf,
 }
 
+/// No period ends by then.
+pub(in crate::logfile) const NOTHING_COMPLETE: i64 = i64::MIN;
+
 /// The log files are durable up to the range `sequence`. Written after the files were synced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mark {
@@ -185,6 +191,9 @@ pub struct Mark {
     pub finished: Vec<FileNumber>,
     /// Files that no start could examine since a loss of power: they may hold lines whose ranges are lost.
     pub unexamined: Vec<FileNumber>,
+    /// By when periods end that are complete, for files of these scopes. [`NOTHING_COMPLETE`] takes an
+    /// earlier word back.
+    pub complete: Vec<(RouteScope, i64)>,
     /// The offsets that are about to be committed.
     pub commits: Vec<MarkedCommit>,
     /// What the mark repeats of earlier entries.

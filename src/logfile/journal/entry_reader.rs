@@ -36,6 +36,12 @@ impl<'a> EntryReader<'a> {
         self.array().map(i64::from_be_bytes)
     }
 
+    /// A text with its length in front.
+    pub(super) fn text(&mut self) -> Option<&'a str> {
+        let length = self.u32()? as usize;
+        std::str::from_utf8(self.bytes(length)?).ok()
+    }
+
     /// A list with its count in front. Each item takes 8 bytes at least, so a wrong count allocates
     /// no more than the entry itself.
     pub(super) fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {

@@ -11,6 +11,7 @@ mod header;
 mod held;
 mod old_codec;
 mod replay;
+mod scope;
 mod state;
 mod taken_over;
 #[cfg(test)]
@@ -18,7 +19,8 @@ mod tests;
 
 pub(super) use entry::{
     CHECKED_BYTES, ClosingFile, FileHead, FilePlace, JournalEntry, Mark, MarkRepeat, MarkedCommit,
-    MarkedFile, NamedFile, ONLY_FILE, PartitionState, Range, RangePart, RepeatedPartition, Session,
+    MarkedFile, NOTHING_COMPLETE, NamedFile, ONLY_FILE, PartitionState, Range, RangePart, RepeatedPartition,
+    Session,
 };
 pub use entry::{FileNumber, Landmark, MemberIdentity, PositionChange};
 pub(super) use file::{EntryRefused, HALF_BYTES_MIN, JournalFile, JournalRead, JournalSync};
@@ -28,6 +30,7 @@ pub(super) use old_codec::older::{OlderPandad, as_version};
 #[cfg(test)]
 pub(super) use replay::STOP_AT_HOLE;
 pub(super) use replay::{JournalContents, Replayed};
+pub use scope::{EVERY_PARTITION, RouteScope};
 #[cfg(test)]
 pub(super) use state::BEGUN_WITHOUT_SYNC;
 pub(super) use state::{

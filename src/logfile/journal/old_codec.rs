@@ -11,7 +11,7 @@ pub(in crate::logfile) mod older;
 #[cfg(test)]
 mod tests;
 
-use super::codec::{commit, file_id, range_part, text};
+use super::codec::{commit, file_id, range_part};
 use super::entry::{
     FilePlace, JournalEntry, Landmark, Mark, MemberIdentity, ONLY_FILE, PartitionState, PositionChange,
     Range, Session,
@@ -59,7 +59,7 @@ fn decode(payload: &[u8]) -> Option<JournalEntry> {
             JournalEntry::Session(Session { boot, closed: reader.u8()? != 0 })
         }
         5 => {
-            let id = text(&mut reader)?.to_owned();
+            let id = reader.text()?.to_owned();
             JournalEntry::Member(MemberIdentity { id, silent: reader.u8()? != 0 })
         }
         _ => return None,
@@ -69,7 +69,7 @@ fn decode(payload: &[u8]) -> Option<JournalEntry> {
 
 fn state(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
     Some(PartitionState {
-        partition: TopicPartition::new(text(reader)?, reader.i32()?),
+        partition: TopicPartition::new(reader.text()?, reader.i32()?),
         position: reader.i64()?,
         epoch: reader.u64()?,
         landmarks: reader.list(landmark)?,

@@ -2,6 +2,7 @@
 //! read at the start and while it is written, so that both agree.
 
 mod files;
+mod periods;
 mod taken_over;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,7 @@ use std::ops::Deref;
 
 use super::{
     ClosingFile, FileNumber, HeldOffsets, JournalEntry, Landmark, Mark, MarkRepeat, MarkedFile,
-    MemberIdentity, PartitionState, PositionChange, Range, RepeatedPartition, Session,
+    MemberIdentity, PartitionState, PositionChange, Range, RepeatedPartition, RouteScope, Session,
 };
 use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
@@ -90,6 +91,8 @@ pub(in crate::logfile) struct JournalState {
     pub(in crate::logfile) files: BTreeMap<FileNumber, JournalledFile>,
     /// The files that are finished, and the byte of the half at which the mark stands that says so.
     finished: Vec<(FileNumber, u64)>,
+    /// By when periods end that are complete, and the byte at which the mark stands that says so.
+    complete: BTreeMap<RouteScope, (i64, u64)>,
     /// The last mark, without its files.
     pub(in crate::logfile) mark: Option<Mark>,
     /// The run that wrote last.
@@ -154,6 +157,7 @@ impl JournalState {
             }
         }
         self.unexamined = std::mem::take(&mut mark.unexamined).into_iter().collect();
+        self.apply_complete(std::mem::take(&mut mark.complete), at);
         for partition in repeat.partitions {
             let RepeatedPartition { index, state, .. } = &partition;
             // Usually earlier entries have given this state already, and the ranges know more landmarks
@@ -198,6 +202,7 @@ impl JournalState {
         self.partitions.clear();
         self.numbers.clear();
         self.former.clear();
+        self.complete.clear();
         for range in &mut self.recent {
             range.changes.clear();
         }
@@ -294,6 +299,7 @@ impl JournalState {
             known.closing.as_mut().into_iter().for_each(|(_, at)| *at = 0);
         }
         self.finished.clear();
+        self.forget_complete_changes();
     }
 
     /// The number and the state of a partition.
@@ -369,9 +375,9 @@ impl JournalState {
         });
         let files = files.collect();
         // The partitions' states contain the committed offsets already.
-        let closing = self.closing_since(0);
-        let unexamined = self.unexamined.iter().copied().collect();
-        self.mark.clone().map(|mark| Mark { files, closing, unexamined, commits: Vec::new(), repeat, ..mark })
+        let (closing, complete) = (self.closing_since(0), self.all_complete());
+        let (unexamined, commits) = (self.unexamined.iter().copied().collect(), Vec::new());
+        self.mark.clone().map(|mark| Mark { files, closing, complete, unexamined, commits, repeat, ..mark })
     }
 }
 

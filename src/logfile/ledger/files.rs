@@ -126,7 +126,8 @@ impl Ledger {
         if finished.is_empty() {
             return Ok(finished);
         }
-        let mark = Mark { finished: finished.clone(), ..inner.same_mark(Vec::new()) };
+        let complete = inner.complete_with(&finished);
+        let mark = Mark { finished: finished.clone(), complete, ..inner.same_mark(Vec::new()) };
         let settled = inner.state.settled_by(mark.sequence, &mark.held);
         inner.append_mark(mark, &settled)?;
         finished.iter().for_each(|number| inner.files.forget(*number));

@@ -48,6 +48,11 @@ impl LedgerState {
         }
         mark.finished.extend(self.state.finished_since(since));
         mark.unexamined = self.state.unexamined.iter().copied().collect();
+        for (scope, before) in self.state.complete_since(since) {
+            if !mark.complete.iter().any(|(named, _)| *named == scope) {
+                mark.complete.push((scope, before));
+            }
+        }
         JournalEntry::Mark(Mark { repeat, ..mark })
     }
 

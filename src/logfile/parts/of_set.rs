@@ -10,6 +10,7 @@ use super::copies::without_copies;
 use super::{
     LOOKS_FOR_PATH, LogPart, SettledLog, find_known, is_date, looked_at, not_there, settled_partitions,
 };
+use crate::log_names::is_compressed_to;
 use crate::logfile::backup::{CopyFailure, settled_state};
 use crate::logfile::disk::{Disk, FileId, FileKind, FileStat, RealDisk, with_suffix};
 use crate::logfile::journal::{JournalState, JournalledFile};
@@ -229,16 +230,19 @@ impl SetPath {
         looks: u32,
         log: &mut SettledLog,
     ) -> Result<Taken, CopyFailure> {
-        let (mut taken, mut missing) = (Taken::default(), Vec::new());
+        let (mut taken, mut missing, mut copies) = (Taken::default(), Vec::new(), Vec::new());
         let here = |known: &JournalledFile| Some(self.template.located_in(self.root(), known.path()?));
         taken.paths = state.files.values().filter_map(here).collect();
         for (number, known) in state.files.iter().filter(|(_, known)| known.place.end > 0) {
             let Some(path) = here(known) else { continue };
             let wanted = WantedFile::one_of(&taken.paths, (*number, &known.place), &state.recent);
-            // A complete file is moved, and then others may take it.
+            // A complete file is moved, and then others may take it. What was made of it by compression is
+            // another file, which is known by its name.
             let below = self.complete.as_deref().unwrap_or(self.root());
-            let closing = known.closing_to().map(|to| below.join(to)).filter(|to| disk.stat(to).is_ok());
-            let Some(part) = find_known(disk, closing.as_deref().unwrap_or(&path), wanted, looks)? else {
+            let closing = known.closing_to().map(|to| (below.join(to), is_compressed_to(&path, to)));
+            let moved = closing.as_ref().filter(|(to, is_gz)| !is_gz && disk.stat(to).is_ok());
+            let at = moved.map_or(&path, |(to, _)| to);
+            let Some(part) = find_known(disk, at, wanted, looks)? else {
                 if known.closing_to().is_some() {
                     continue;
                 }
@@ -247,12 +251,15 @@ impl SetPath {
                 continue;
             };
             taken.ids.insert(numbers(part.id));
+            copies.extend(closing.filter(|(_, is_gz)| *is_gz).map(|(to, _)| to));
             let key = self.key(&part.path);
             // Not all of them can be open at once.
             let (open, moved_to, is_any_name) = (None, self.complete.clone(), true);
-            let part = LogPart { open, moved_to, is_any_name, key, ..part };
+            let place = Some(known.place);
+            let part = LogPart { open, moved_to, place, is_any_name, key, ..part };
             log.parts.push(LogPart { has_stamp: false, is_known: true, ..part });
         }
+        taken.paths.extend(copies);
         log.doubts.extend(missing.iter().take(NAMED_MAX).map(|path| not_there(path)));
         if let Some(more) = missing.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
             log.doubts.push(format!("{} more that the journal knows are not there", counted(more, "file")));

@@ -9,18 +9,21 @@ mod crash;
 mod damage;
 mod failed_sync;
 mod operator;
+mod shipped;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use shipped::{plain, where_written};
+
 use super::disk::{DiskFlaw, RunEnd, STOPPED, SimDisk};
 use crate::logfile::directories::make_directories;
 use crate::logfile::disk::OpenMode;
-use crate::logfile::file_set::{FileSetOptions, FileWriters, RoutedPieces, open_with};
+use crate::logfile::file_set::{CompleteBefore, FileSetOptions, FileWriters, RoutedPieces, open_with};
 use crate::logfile::{
-    AppendError, Disk, Landmark, Ledger, LogFileOptions, Piece, PositionChange, RestartMemory, Rotation,
-    Settler,
+    AppendError, Disk, EVERY_PARTITION, Landmark, Ledger, LogFileOptions, Piece, PositionChange,
+    RestartMemory, Rotation, Settler,
 };
 use crate::record::{OffsetMetadata, TopicPartition};
 
@@ -48,16 +51,18 @@ enum Step {
     Finish,
     /// Also those whose records are still to come for some partitions: these are late.
     FinishEarly,
+    /// Another program takes complete files away.
+    Ship,
 }
 
 #[rustfmt::skip]
 const SCRIPT: &[Step] = {
-    use Step::{Append, Both, Finish, FinishEarly, Moved, Settle};
+    use Step::{Append, Both, Finish, FinishEarly, Moved, Settle, Ship};
     &[
         Append(0, 3), Append(2, 2), Settle, Both(2), Append(2, 3), Settle, Append(1, 4), Append(0, 1),
         Moved(0, 0), Append(0, 3), Append(2, 1), Settle, Append(1, 2), Moved(2, 5), Append(2, 4),
         Append(0, 2), Settle, FinishEarly, Both(3), Moved(1, 6), Settle, Append(1, 3), Append(2, 1),
-        Append(0, 4), Settle, Finish, Append(1, 2), Append(0, 5), Settle, FinishEarly, Append(2, 1),
+        Append(0, 4), Settle, Finish, Append(1, 2), Ship, Append(0, 5), Settle, FinishEarly, Append(2, 1),
         Append(1, 3), Settle, Finish,
     ]
 };
@@ -76,8 +81,23 @@ enum Mistake {
     BegunWithoutSync,
     /// A complete file loses its old name before the new one is durable.
     MovedWithoutSync,
+    /// A complete file is removed before what was made of it by compression is durable.
+    CompressedWithoutSync,
+    /// A complete file is removed before the compressed one has its name.
+    UnlinkedBeforeLink,
+    /// A compressed file gets its final name before the name is durable by which it is known again.
+    PartWithoutSync,
     /// What a range that does not count has left in its other files stays there.
     PartsStay,
+}
+
+/// Which runs compress complete files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gzip {
+    Never,
+    Always,
+    /// Every other one.
+    Changing,
 }
 
 /// The part of the world that outlives the process.
@@ -88,6 +108,8 @@ struct World {
     group: [Option<(i64, String)>; PARTITIONS.len()],
     boot: u128,
     mistake: Mistake,
+    gzip: Gzip,
+    runs: u32,
     /// What the process remembers if it is not killed.
     sync_failed: bool,
 }
@@ -135,7 +157,12 @@ impl World {
         }
         disk.sync_names(Path::new("/log/b/0")).unwrap();
         disk.set_flaw(flaw);
-        Self { disk, group: [None, None, None], boot: 1, mistake, sync_failed: false }
+        let (gzip, runs) = (Gzip::Never, 0);
+        Self { disk, group: [None, None, None], boot: 1, mistake, gzip, runs, sync_failed: false }
+    }
+
+    fn compressing(self, gzip: Gzip) -> Self {
+        Self { gzip, ..self }
     }
 
     fn copy(&self) -> Self {
@@ -160,19 +187,26 @@ impl World {
     }
 
     fn open(&mut self) -> Option<Run> {
+        self.runs += 1;
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let log_file = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
         let options = FileSetOptions {
             base: Path::new(ROOT).join("all"),
             log_file,
             complete_dir: Some("/done".into()),
+            complete_gzip: match self.gzip {
+                Gzip::Never => false,
+                Gzip::Always => true,
+                Gzip::Changing => self.runs % 2 == 1,
+            },
             open_max: 8,
             new_max: 1000,
         };
         let mut memory = RestartMemory::default();
         memory.sync_failed = std::mem::take(&mut self.sync_failed);
-        let (writers, settler, ledger) =
+        let (mut writers, settler, ledger) =
             open_with(&disk, &options, HALF_BYTES, Some(self.boot), &mut memory).ok()?;
+        writers.compress_at_once(true);
         let mut run = Run { writers, settler, ledger, next: [0; PARTITIONS.len()] };
         for number in 0..PARTITIONS.len() {
             let (offset, beside) = self.group[number].clone().unzip();
@@ -199,6 +233,7 @@ impl World {
                 let _ = self.disk.rename(&path, &to);
                 Some(())
             }
+            Step::Ship => self.ship(),
             Step::Settle => {
                 let checkpoint = run.ledger.checkpoint();
                 if self.mistake == Mistake::CommitBeforeSync {
@@ -226,7 +261,11 @@ impl World {
             if name.starts_with("/log/all.") || !numbers.insert(self.disk.number_of(&name)) {
                 continue;
             }
-            let name = name.replacen("/done/", "/log/", 1);
+            let name = where_written(&name);
+            let Some(bytes) = plain(&name, bytes) else {
+                faults.push(format!("{name}: no whole compressed file"));
+                continue;
+            };
             let mut last = [-1; PARTITIONS.len()];
             for line in String::from_utf8_lossy(&bytes).split_inclusive('\n') {
                 if line == FOREIGN {
@@ -268,8 +307,11 @@ impl World {
 
 impl Run {
     fn finish(&mut self, before: i64) -> Option<()> {
+        // What is compressed is published by the next call, and once more if another file has its name.
+        let mut calls = 0;
         for _ in 0..TRIES {
-            match self.writers.finish(before) {
+            match self.writers.finish(&CompleteBefore::all(before)) {
+                Ok(_) if calls < 2 => calls += 1,
                 Ok(_) => return Some(()),
                 Err(AppendError::Retry(error)) if !error.to_string().ends_with(STOPPED) => {}
                 Err(_) => return None,
@@ -320,6 +362,7 @@ impl Run {
         let pieces = lines.iter().zip(&crcs).map(|((path, bytes), crc)| RoutedPieces {
             path,
             until: until_of(path),
+            scope: &EVERY_PARTITION,
             pieces: vec![Piece { bytes, crc }],
         });
         Some(self.writers.append(lane, &pieces.collect::<Vec<_>>(), &changes))

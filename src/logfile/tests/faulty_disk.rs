@@ -27,6 +27,14 @@ pub(super) trait Faults: Debug + Send + Sync + Sized + 'static {
         RealDisk.stat_link(path)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.link(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+
     fn read_at(&self, file: &FaultyFile<Self>, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         file.inner.read_at(buffer, at)
     }
@@ -76,7 +84,11 @@ impl<F: Faults> Disk for FaultyDisk<F> {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
+        self.0.remove(path)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.link(from, to)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {

@@ -1,15 +1,15 @@
 //! The files of a path with placeholders, as who reads them again finds them.
 
+mod meanwhile;
+
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, AtomicI64};
-use std::time::Duration;
 
 use super::faulty_disk::{Faults, disk_with};
 use super::*;
 use crate::logfile::backup::CopyFailure;
 use crate::logfile::disk::{Handle, OpenMode, RealDisk};
-use crate::logfile::file_set::{FileSetOptions, FileWriters, RoutedPieces, open_with};
-use crate::logfile::journal::HALF_BYTES_MIN;
+use crate::logfile::file_set::{CompleteBefore, FileSetOptions, FileWriters, RoutedPieces, open_with};
+use crate::logfile::journal::{EVERY_PARTITION, HALF_BYTES_MIN};
 use crate::logfile::parts::{LogPart, LogPath, SetPath, SettledLog};
 use crate::path_template::PathTemplate;
 
@@ -28,6 +28,15 @@ struct Set {
 
 impl Set {
     fn new(template: &str) -> Self {
+        Self::compressing(template, false)
+    }
+
+    /// Complete files are compressed on their way.
+    fn compressing(template: &str, complete_gzip: bool) -> Self {
+        Self::on(&(Arc::new(RealDisk) as Arc<dyn Disk>), template, complete_gzip)
+    }
+
+    fn on(disk: &Arc<dyn Disk>, template: &str, complete_gzip: bool) -> Self {
         let dir = Dir::new();
         let template = PathTemplate::parse(&dir.0.join("logs"), template).unwrap();
         let done = dir.0.join("done");
@@ -36,12 +45,12 @@ impl Set {
             base: template.fixed_directory().join(template.journal_name()),
             log_file: options(true),
             complete_dir: Some(done.clone()),
+            complete_gzip,
             open_max: 8,
             new_max: 1_000_000,
         };
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let (writers, settler, ledger) =
-            open_with(&disk, &options, HALF_BYTES_MIN, Some(1), &mut RestartMemory::default()).unwrap();
+            open_with(disk, &options, HALF_BYTES_MIN, Some(1), &mut RestartMemory::default()).unwrap();
         ledger.set_position(&partition(), 0).unwrap();
         let path = SetPath::new(template, Vec::new(), Some(&done));
         Self { dir, path, writers, settler, ledger, next: 0 }
@@ -61,7 +70,7 @@ impl Set {
         let last = Some(Landmark { offset: self.next, fingerprint: 0 });
         self.next += 1;
         let pieces = vec![Piece { bytes: line.as_bytes(), crc: &crc }];
-        let part = RoutedPieces { path: &path, until: Some(until), pieces };
+        let part = RoutedPieces { path: &path, until: Some(until), scope: &EVERY_PARTITION, pieces };
         self.writers.append(0, &[part], &[PositionChange { index, position: self.next, last }]).unwrap();
     }
 
@@ -111,7 +120,7 @@ fn a_set_is_what_its_journal_knows_and_what_has_such_a_name() {
         set.write(name, until);
     }
     set.settle();
-    assert_eq!(set.writers.finish(1).unwrap(), 1, "it is moved");
+    assert_eq!(set.writers.finish(&CompleteBefore::all(1)).unwrap(), 1, "it is moved");
     // Behind the last mark.
     set.write("a/2026-11-25.log", 2);
     for (name, text) in [
@@ -149,7 +158,7 @@ fn a_set_is_what_its_journal_knows_and_what_has_such_a_name() {
     assert_eq!(set.found(&log), expected);
     // Between the look and the reading pandad moves one, and somebody compresses another.
     set.settle();
-    assert_eq!(set.writers.finish(2).unwrap(), 1);
+    assert_eq!(set.writers.finish(&CompleteBefore::all(2)).unwrap(), 1);
     fs::remove_file(set.file("b/2026-11-25.log")).unwrap();
     fs::write(set.file("b/2026-11-25.log.gz"), gzipped("line 2\n")).unwrap();
     assert_eq!(set.found(&log), expected);
@@ -277,71 +286,6 @@ fn a_new_file_with_the_number_of_a_removed_one_is_not_taken_for_it() {
         }
         fs::remove_file(&to).unwrap();
     }
-}
-
-/// Says so when it is dropped.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
-}
-
-/// While a set is written, its files begin, are finished, moved and compressed. Whenever it is looked at, the
-/// lines are those of the records up to the position, each once.
-#[test]
-fn a_set_that_is_being_written_is_seen_at_one_moment() {
-    let mut set = Set::new("{key}/{%Y}.log");
-    set.write("0/2000.log", 0);
-    set.settle();
-    let (path, position) = (LogPath::Set(set.path.clone()), AtomicI64::new(0));
-    let is_over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let writing = scope.spawn(|| {
-            let (mut set, mut round) = (set, 0);
-            while !is_over.load(Relaxed) {
-                round += 1;
-                for key in 0..5 {
-                    set.write(&format!("{key}/{}.log", 2000 + round), round);
-                    // Late ones.
-                    set.write(&format!("{key}/2000.log"), 0);
-                }
-                set.settle();
-                set.writers.finish(round - 2).unwrap();
-                let moved = set.dir.0.join(format!("done/0/{}.log", 2000 + round - 3));
-                if round > 4 {
-                    fs::write(with_suffix(&moved, ".gz"), gzipped(&fs::read_to_string(&moved).unwrap()))
-                        .unwrap();
-                    fs::remove_file(&moved).unwrap();
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            set
-        });
-        // Also if the test fails.
-        let over = Over(&is_over);
-        let started = std::time::Instant::now();
-        let mut looks = 0;
-        while started.elapsed() < Duration::from_secs(3) {
-            let log = path.settled().unwrap();
-            let mut found: Vec<i64> = Vec::new();
-            for part in &log.parts {
-                let number = |line: &str| line.strip_prefix("line ").unwrap().parse::<i64>().unwrap();
-                found.extend(text(part).lines().map(number));
-            }
-            found.sort_unstable();
-            let expected: Vec<i64> = (0..log.partitions[0].position).collect();
-            assert_eq!(found.len(), expected.len(), "{:?}", log.doubts);
-            assert_eq!((found == expected, log.doubts), (true, Vec::new()));
-            position.store(log.partitions[0].position, Relaxed);
-            looks += 1;
-        }
-        drop(over);
-        drop(writing.join().unwrap());
-        println!("{looks} looks, up to {}", position.load(Relaxed));
-        assert!(looks > 3 && position.load(Relaxed) > 50);
-    });
 }
 
 /// `pandad journal` of a set.

@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::logfile::disk::RealDisk;
-use crate::logfile::file_set::{FileSetOptions, FileWriters, RoutedPieces, open_with};
-use crate::logfile::journal::HALF_BYTES_MIN;
+use crate::logfile::file_set::{CompleteBefore, FileSetOptions, FileWriters, RoutedPieces, open_with};
+use crate::logfile::journal::{EVERY_PARTITION, HALF_BYTES_MIN};
 
 /// Opens the set in another boot each time, as after a loss of power.
 fn open_at(dir: &Dir, boot: u128) -> (FileWriters, Settler, Ledger) {
@@ -13,6 +13,7 @@ fn open_at(dir: &Dir, boot: u128) -> (FileWriters, Settler, Ledger) {
         base: dir.0.join("all"),
         log_file: options(true),
         complete_dir: None,
+        complete_gzip: false,
         open_max: 8,
         new_max: 100,
     };
@@ -33,7 +34,12 @@ fn write(
     let mut crc = crc32fast::Hasher::new();
     crc.update(bytes);
     let piece = Piece { bytes, crc: &crc };
-    let part = |&(path, until)| RoutedPieces { path, until: Some(until), pieces: vec![piece] };
+    let part = |&(path, until)| RoutedPieces {
+        path,
+        until: Some(until),
+        scope: &EVERY_PARTITION,
+        pieces: vec![piece],
+    };
     let parts: Vec<_> = files.iter().map(part).collect();
     let last = Some(Landmark { offset, fingerprint: 0 });
     writers.append(0, &parts, &[PositionChange { index, position: offset + 1, last }]).unwrap();
@@ -50,7 +56,7 @@ fn a_file_that_was_removed_is_not_taken_for_one_beside_it() {
         write(&mut set, 1, &[(&other, 2)]);
         if is_finished {
             // Then the journal does not know this file any more.
-            assert_eq!(set.0.finish(2).unwrap(), 1);
+            assert_eq!(set.0.finish(&CompleteBefore::all(2)).unwrap(), 1);
         }
         drop(set);
         fs::remove_file(&one).unwrap();

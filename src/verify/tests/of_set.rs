@@ -8,8 +8,8 @@ use super::fake::*;
 use crate::logfile::line::LineFormat::{self, Json, Original, Raw};
 use crate::logfile::parts::{LogPath, SetPath};
 use crate::logfile::{
-    self, FileSet, FileSetOptions, Landmark, LogFileOptions, Piece, PositionChange, RestartMemory, Rotation,
-    RoutedPieces,
+    self, CompleteBefore, EVERY_PARTITION, FileSet, FileSetOptions, Landmark, LogFileOptions, Piece,
+    PositionChange, RestartMemory, Rotation, RoutedPieces,
 };
 use crate::path_template::PathTemplate;
 use crate::record::{OffsetMetadata, TopicPartition};
@@ -33,6 +33,7 @@ fn open(world: &World) -> FileSet {
         base: world.directory.join(template.journal_name()),
         log_file: LogFileOptions { job: "test", sync: false, rotation: Rotation::off() },
         complete_dir: Some(world.directory.join("done")),
+        complete_gzip: false,
         open_max: 8,
         new_max: 1000,
     };
@@ -61,6 +62,7 @@ fn append(world: &World, set: &mut FileSet, partition: &TopicPartition, from: i6
     let parts = files.iter().zip(&crcs).map(|((path, until, bytes), crc)| RoutedPieces {
         path,
         until: Some(*until),
+        scope: &EVERY_PARTITION,
         pieces: vec![Piece { bytes, crc }],
     });
     let (index, _) = set.ledger.written(partition).unwrap();
@@ -73,7 +75,7 @@ fn append(world: &World, set: &mut FileSet, partition: &TopicPartition, from: i6
 /// being written.
 fn written(format: LineFormat) -> World {
     let (world, mut set) = settled(format);
-    assert_eq!(set.writers.finish(0).unwrap(), 4);
+    assert_eq!(set.writers.finish(&CompleteBefore::all(0)).unwrap(), 4);
     set.ledger.close().unwrap();
     world
 }

@@ -1,82 +1,123 @@
 //! Complete files: nothing more goes to these, and they are moved if that is asked for.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::FileWriters;
+use crate::log_names::is_compressed_to;
+use crate::logfile::file_set::CompleteBefore;
 use crate::logfile::file_set::known_files::KnownFile;
-use crate::logfile::file_set::publish::{free_name, publish};
+use crate::logfile::file_set::part_file::{part_of, remove_if_there};
+use crate::logfile::file_set::publish::{Publication, free_name, publish, publish_compressed};
 use crate::logfile::journal::{ClosingFile, FileNumber};
 use crate::logfile::writer::AppendError;
 
 impl FileWriters {
-    /// Finishes the files of the periods that ended by this time, if everything in these has settled: moves
-    /// them if that is asked for. Returns how many.
+    /// Finishes the files of the periods that are complete, if everything in these has settled: moves them if
+    /// that is asked for. Returns how many.
     ///
     /// # Errors
     /// The disk refuses. Call again.
-    pub fn finish(&mut self, complete_before: i64) -> Result<usize, AppendError> {
-        self.known.complete(complete_before);
+    pub fn finish(&mut self, before: &CompleteBefore) -> Result<usize, AppendError> {
+        self.compressor.take_answers();
+        before.scopes.iter().for_each(|(scope, before)| self.ledger.record_complete(scope, *before));
         let complete = self.known.matching(|path, known| {
             let is_idle = self.open.get(path).is_none_or(|open| !open.writer.is_pending());
-            known.until.is_some_and(|until| until <= complete_before) && is_idle
+            // A run that was interrupted may have begun to move it.
+            let is_complete = known.until.is_some_and(|until| before.holds(&known.scope, until));
+            (is_complete || known.closing.is_some()) && is_idle
         });
         let complete = complete.into_iter().filter(|(_, known)| self.ledger.is_settled(known.number));
         let complete: Vec<(PathBuf, KnownFile)> = complete.collect();
         if complete.is_empty() {
             return Ok(0);
         }
-        let done = if self.complete_dir.is_some() { self.publish(complete)? } else { complete };
+        let done = match self.complete_dir.clone() {
+            Some(complete_dir) => self.publish(&complete_dir, complete)?,
+            None => self.leave(complete)?,
+        };
         let numbers: Vec<FileNumber> = done.iter().map(|(_, known)| known.number).collect();
         let finished = self.ledger.finish_files(&numbers).map_err(|error| self.of_journal(error))?;
         for (path, _) in done.iter().filter(|(_, known)| finished.contains(&known.number)) {
+            self.compressor.forget(path);
             self.open.remove(path);
             self.known.remove(path);
         }
         Ok(finished.len())
     }
 
-    /// Moves complete files. Returns those that are moved; the others are tried again.
-    fn publish(
+    /// Complete files stay where they are, also those that an earlier run was about to move.
+    fn leave(
         &mut self,
         complete: Vec<(PathBuf, KnownFile)>,
     ) -> Result<Vec<(PathBuf, KnownFile)>, AppendError> {
-        let Some(complete_dir) = self.complete_dir.clone() else { return Ok(complete) };
-        let mut closing = Vec::new();
+        for (path, _) in complete.iter().filter(|(_, known)| known.closing.is_some()) {
+            remove_if_there(&*self.disk, &part_of(path)).map_err(AppendError::Retry)?;
+        }
+        Ok(complete)
+    }
+
+    /// Moves complete files. Returns those that are moved; the others are tried again.
+    fn publish(
+        &mut self,
+        complete_dir: &Path,
+        complete: Vec<(PathBuf, KnownFile)>,
+    ) -> Result<Vec<(PathBuf, KnownFile)>, AppendError> {
         for (path, known) in complete.iter().filter(|(_, known)| known.closing.is_none()) {
             // Without syncs of their own, files are at least durable before they are given away.
             self.ledger.sync_to_close(known.number).map_err(AppendError::Restart)?;
             self.open.remove(path);
-            let below = path.strip_prefix(&self.root).unwrap_or(path);
-            let to = free_name(&*self.disk, &complete_dir.join(below)).map_err(AppendError::Retry)?;
-            self.known.close(path, to.clone());
-            closing.push(closing_to(&complete_dir, known, &to));
         }
-        if !closing.is_empty() {
-            self.ledger.close_files(closing).map_err(AppendError::Restart)?;
-        }
-        let (mut done, mut taken) = (Vec::new(), Vec::new());
+        let new = complete.iter().filter(|(_, known)| known.closing.is_none());
+        self.close(
+            complete_dir,
+            new.map(|(path, known)| (path, known.number, self.complete_gzip)).collect(),
+        )?;
+        let (mut done, mut taken, mut uncompressed) = (Vec::new(), Vec::new(), Vec::new());
         for (path, known) in complete {
             let Some(to) = self.known.get(&path).and_then(|known| known.closing.clone()) else { continue };
-            let place = self.ledger.place_of(known.number);
-            let directories = &mut self.complete_directories;
-            let moved =
-                place.map_or(Ok(true), |place| publish(&*self.disk, directories, (&path, &place), &to));
-            if moved.map_err(AppendError::Retry)? {
-                done.push((path, known));
-                continue;
+            match self.publish_file(&path, known.number, &to).map_err(AppendError::Retry)? {
+                Publication::Done => done.push((path, known)),
+                Publication::Taken => taken.push((path.clone(), known.number, is_compressed_to(&path, &to))),
+                Publication::Uncompressed => uncompressed.push(path),
             }
-            let to = free_name(&*self.disk, &to).map_err(AppendError::Retry)?;
-            self.known.close(&path, to.clone());
-            taken.push(closing_to(&complete_dir, &known, &to));
         }
-        if !taken.is_empty() {
-            self.ledger.close_files(taken).map_err(AppendError::Restart)?;
-        }
+        self.compressor.ask(uncompressed);
+        self.close(complete_dir, taken.iter().map(|(path, number, gzip)| (path, *number, *gzip)).collect())?;
         Ok(done)
     }
-}
 
-fn closing_to(complete_dir: &Path, known: &KnownFile, to: &Path) -> ClosingFile {
-    let to = to.strip_prefix(complete_dir).unwrap_or(to).to_owned();
-    ClosingFile { number: known.number, to }
+    fn publish_file(&mut self, path: &Path, number: FileNumber, to: &Path) -> io::Result<Publication> {
+        let Some(place) = self.ledger.place_of(number) else { return Ok(Publication::Done) };
+        let (disk, directories) = (&*self.disk, &mut self.complete_directories);
+        if self.compressor.is_at(path) {
+            return Ok(Publication::Uncompressed);
+        }
+        if is_compressed_to(path, to) {
+            return publish_compressed(disk, directories, (path, &place), to, self.compressor.made_of(path));
+        }
+        publish(disk, directories, (path, &place), to)
+    }
+
+    /// Journals that these files are about to be moved, to names that nothing has.
+    fn close(
+        &mut self,
+        complete_dir: &Path,
+        files: Vec<(&PathBuf, FileNumber, bool)>,
+    ) -> Result<(), AppendError> {
+        let mut named = Vec::new();
+        for (path, number, gzip) in files {
+            let below = path.strip_prefix(&self.root).unwrap_or(path);
+            let to = free_name(&*self.disk, &complete_dir.join(below), gzip).map_err(AppendError::Retry)?;
+            named.push((path, number, to));
+        }
+        if named.is_empty() {
+            return Ok(());
+        }
+        let below = |to: &Path| to.strip_prefix(complete_dir).unwrap_or(to).to_owned();
+        let closing = named.iter().map(|(_, number, to)| ClosingFile { number: *number, to: below(to) });
+        self.ledger.close_files(closing.collect()).map_err(AppendError::Restart)?;
+        named.into_iter().for_each(|(path, _, to)| self.known.close(path, to));
+        Ok(())
+    }
 }

@@ -6,27 +6,28 @@ use std::sync::Arc;
 
 use super::{FileWriters, OpenWriter};
 use crate::logfile::disk::directory_of;
+use crate::logfile::file_set::routed::RoutedFile;
 use crate::logfile::journal::{FileNumber, MarkedFile, NamedFile};
 use crate::logfile::recovery::{self, OpenedLog};
 use crate::logfile::writer::{AppendError, LogWriter};
 
 impl FileWriters {
     /// Opens the files of one write. Those that the journal does not know are named in one mark.
-    pub(super) fn open_all(&mut self, files: &[(&Path, Option<i64>)]) -> Result<(), AppendError> {
+    pub(super) fn open_all(&mut self, files: &[RoutedFile<'_>]) -> Result<(), AppendError> {
         self.uses += 1;
         let (mut closed, mut new) = (Vec::new(), Vec::new());
-        for (path, until) in files {
-            match self.open.get_mut(*path) {
+        for file in files {
+            match self.open.get_mut(file.path) {
                 Some(open) => open.used = self.uses,
-                None => closed.push((*path, *until)),
+                None => closed.push(*file),
             }
         }
-        for (path, until) in closed {
+        for file in closed {
             self.make_room(new.len())?;
-            let (opened, known) = self.open_file(path, new.len())?;
+            let (opened, known) = self.open_file(file.path, new.len())?;
             match known {
-                Some(number) => self.attach((path, until), number, opened),
-                None => new.push(((path, until), opened)),
+                Some(number) => self.attach(&file, number, opened),
+                None => new.push((file, opened)),
             }
         }
         if new.is_empty() {
@@ -35,13 +36,17 @@ impl FileWriters {
         self.sync_names().map_err(AppendError::Retry)?;
         let root = self.root.clone();
         let below = |path: &Path| path.strip_prefix(&root).unwrap_or(path).to_owned();
-        let named = |path: &Path, until| NamedFile { path: below(path), until };
-        let begun = new.iter().map(|((path, until), opened)| (named(path, *until), opened.place()));
+        let named = |file: &RoutedFile<'_>| NamedFile {
+            path: below(file.path),
+            until: file.until,
+            scope: file.scope.clone(),
+        };
+        let begun = new.iter().map(|(file, opened)| (named(file), opened.place()));
         let numbers = self.ledger.begin_files(begun.collect()).map_err(|error| self.of_journal(error))?;
         self.new_files.record(new.len());
         self.has_begun_file = true;
         for (number, (file, opened)) in numbers.into_iter().zip(new) {
-            self.attach(file, number, opened);
+            self.attach(&file, number, opened);
         }
         Ok(())
     }
@@ -114,12 +119,12 @@ impl FileWriters {
         }
     }
 
-    fn attach(&mut self, (path, until): (&Path, Option<i64>), number: FileNumber, opened: OpenedLog) {
-        self.known.insert(path, number, until);
+    fn attach(&mut self, file: &RoutedFile<'_>, number: FileNumber, opened: OpenedLog) {
+        self.known.insert(file, number);
         let (disk, ledger) = (Arc::clone(&self.disk), self.ledger.clone());
-        let writer = LogWriter::new(disk, (path, number), ledger, opened, &self.options);
+        let writer = LogWriter::new(disk, (file.path, number), ledger, opened, &self.options);
         let writer = writer.below(&self.root).guarded(self.guard.clone());
-        self.open.insert(path.to_owned(), OpenWriter { writer, used: self.uses });
+        self.open.insert(file.path.to_owned(), OpenWriter { writer, used: self.uses });
     }
 }
 

@@ -1,11 +1,15 @@
 //! Reads entries of version 3.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::is_below;
-use super::{FINGERPRINT_CONTENT, FLAG_SNAPSHOT, NO_HEAD, SEVERAL, TAG_FORMER, TAG_HELD, TAG_UNEXAMINED};
+use super::{
+    FINGERPRINT_CONTENT, FLAG_SNAPSHOT, NO_HEAD, SEVERAL, TAG_COMPLETE, TAG_FORMER, TAG_HELD, TAG_SCOPES,
+    TAG_UNEXAMINED,
+};
 use crate::logfile::disk::FileId;
 use crate::logfile::journal::entry::{
     ClosingFile, FileHead, FileNumber, FilePlace, Landmark, Mark, MarkRepeat, MarkedCommit, MarkedFile,
@@ -13,6 +17,7 @@ use crate::logfile::journal::entry::{
 };
 use crate::logfile::journal::entry_reader::EntryReader;
 use crate::logfile::journal::held::HeldOffsets;
+use crate::logfile::journal::scope::RouteScope;
 use crate::record::TopicPartition;
 
 /// Reads a state with its tags, up to the end of the bytes.
@@ -32,7 +37,7 @@ pub(super) fn decode_state(reader: &mut EntryReader<'_>) -> Option<PartitionStat
 
 fn decode_state_fields(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
     Some(PartitionState {
-        partition: TopicPartition::new(text(reader)?, reader.i32()?),
+        partition: TopicPartition::new(reader.text()?, reader.i32()?),
         position: reader.i64()?,
         epoch: reader.u64()?,
         // A fingerprint that was made in an unknown way cannot be compared, so the landmark is left out.
@@ -99,9 +104,20 @@ pub(in crate::logfile::journal) fn range_part(
 pub(super) fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
     let mut mark = decode_mark_fields(reader)?;
     while let Some((tag, bytes)) = reader.next_tag()? {
-        if tag == TAG_UNEXAMINED {
-            let numbers = bytes.as_chunks().0.iter().map(|number| FileNumber::from_be_bytes(*number));
-            mark.unexamined = numbers.collect();
+        let mut list = EntryReader(bytes);
+        match tag {
+            TAG_SCOPES => {
+                let scopes = list.list(|one| Some((one.u32()?, RouteScope::decode(one)?)))?;
+                let scopes: HashMap<FileNumber, RouteScope> = scopes.into_iter().collect();
+                for file in &mut mark.files {
+                    if let (Some(name), Some(scope)) = (&mut file.name, scopes.get(&file.number)) {
+                        name.scope = scope.clone();
+                    }
+                }
+            }
+            TAG_COMPLETE => mark.complete = list.list(|one| Some((RouteScope::decode(one)?, one.i64()?)))?,
+            TAG_UNEXAMINED => mark.unexamined = list.list(EntryReader::u32)?,
+            _ => {}
         }
     }
     Some(mark)
@@ -129,6 +145,7 @@ fn decode_mark_fields(reader: &mut EntryReader<'_>) -> Option<Mark> {
         closing,
         finished,
         unexamined: Vec::new(),
+        complete: Vec::new(),
         commits: reader.list(commit)?,
         repeat: MarkRepeat {
             is_snapshot,
@@ -164,7 +181,7 @@ fn decode_file(reader: &mut EntryReader<'_>) -> Option<MarkedFile> {
         1 | 2 => {
             let path = decode_path(reader)?;
             let until = if kind == 2 { Some(reader.i64()?) } else { None };
-            Some(NamedFile { path, until })
+            Some(NamedFile { path, until, scope: RouteScope::default() })
         }
         _ => return None,
     };
@@ -191,10 +208,4 @@ pub(in crate::logfile::journal) fn commit(reader: &mut EntryReader<'_>) -> Optio
 
 pub(in crate::logfile::journal) fn file_id(reader: &mut EntryReader<'_>) -> Option<FileId> {
     Some(FileId { device: reader.u64()?, inode: reader.u64()? })
-}
-
-/// A text with its length in front.
-pub(in crate::logfile::journal) fn text<'a>(reader: &mut EntryReader<'a>) -> Option<&'a str> {
-    let length = reader.u32()? as usize;
-    std::str::from_utf8(reader.bytes(length)?).ok()
 }

@@ -1,7 +1,10 @@
 //! Runs that are stopped after each of their operations.
 
-use super::{Mistake, SCRIPT, World};
-use crate::logfile::file_set::{MOVED_WITHOUT_SYNC, ONE_PART_IS_ENOUGH, PARTS_STAY};
+use super::{Gzip, Mistake, SCRIPT, World};
+use crate::logfile::archive::COMPRESSED_WITHOUT_SYNC;
+use crate::logfile::file_set::{
+    MOVED_WITHOUT_SYNC, ONE_PART_IS_ENOUGH, PART_WITHOUT_SYNC, PARTS_STAY, UNLINKED_BEFORE_LINK,
+};
 use crate::logfile::journal::BEGUN_WITHOUT_SYNC;
 use crate::logfile::ledger::CLOSED_WITHOUT_SYNC;
 
@@ -12,18 +15,22 @@ fn make(mistake: Mistake) {
     CLOSED_WITHOUT_SYNC.set(mistake == Mistake::ClosedWithoutSync);
     MOVED_WITHOUT_SYNC.set(mistake == Mistake::MovedWithoutSync);
     BEGUN_WITHOUT_SYNC.set(mistake == Mistake::BegunWithoutSync);
+    COMPRESSED_WITHOUT_SYNC.set(mistake == Mistake::CompressedWithoutSync);
+    UNLINKED_BEFORE_LINK.set(mistake == Mistake::UnlinkedBeforeLink);
+    PART_WITHOUT_SYNC.set(mistake == Mistake::PartWithoutSync);
 }
 
 /// Stops the scripted run after each operation, in several ways, then lets a second run finish, or stops
 /// that run, too. Returns how many states were examined, and the bad ones.
-fn every_crash_point(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
+fn every_crash_point(mistake: Mistake, gzip: Gzip, ways: u64) -> (u64, Vec<String>) {
     make(mistake);
-    let mut whole = World::new(mistake);
+    let begin = || World::new(mistake).compressing(gzip);
+    let mut whole = begin();
     whole.run(SCRIPT).expect("nothing stops it");
     assert_eq!(whole.faults(), Vec::<String>::new(), "without a crash");
     let (mut states, mut bad) = (0, Vec::new());
-    for at in 0..whole.disk.operations() - World::new(mistake).disk.operations() {
-        let mut stopped = World::new(mistake);
+    for at in 0..whole.disk.operations() - begin().disk.operations() {
+        let mut stopped = begin();
         stopped.disk.stop_after(at);
         assert!(stopped.run(SCRIPT).is_none(), "not stopped after {at}");
         for way in 0..ways {
@@ -59,9 +66,23 @@ fn finish(world: &mut World, at: u64, way: u64) -> Option<String> {
 
 #[test]
 fn after_any_crash_each_record_is_in_its_file_once() {
-    let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 200 } else { 10 };
-    let (states, bad) = every_crash_point(Mistake::Nothing, ways);
-    println!("{states} states of several files after a crash, {} bad", bad.len());
+    each_is_in_its_file_once(Gzip::Never);
+}
+
+#[test]
+fn after_any_crash_each_record_is_in_its_compressed_file_once() {
+    each_is_in_its_file_once(Gzip::Always);
+}
+
+#[test]
+fn whether_files_are_compressed_may_change_between_two_runs() {
+    each_is_in_its_file_once(Gzip::Changing);
+}
+
+fn each_is_in_its_file_once(gzip: Gzip) {
+    let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 200 } else { 8 };
+    let (states, bad) = every_crash_point(Mistake::Nothing, gzip, ways);
+    println!("{states} states of several files after a crash, compressed {gzip:?}, {} bad", bad.len());
     assert!(states > 4000, "{states} are not every crash point");
     assert!(bad.is_empty(), "{} of {states}:\n{}", bad.len(), bad[..bad.len().min(8)].join("\n"));
 }
@@ -81,8 +102,20 @@ fn deliberate_mistakes_with_several_files_are_detected() {
         MovedWithoutSync,
         PartsStay,
     ] {
-        let (states, bad) = every_crash_point(mistake, 4);
-        println!("{mistake:?}: {} of {states} states are bad", bad.len());
-        assert!(bad.len() > 1, "{mistake:?}: only {} of {states} are bad", bad.len());
+        is_detected(mistake, Gzip::Never);
     }
+}
+
+#[test]
+fn deliberate_mistakes_with_compressed_files_are_detected() {
+    use Mistake::{CompressedWithoutSync, PartWithoutSync, UnlinkedBeforeLink};
+    for mistake in [CompressedWithoutSync, PartWithoutSync, UnlinkedBeforeLink] {
+        is_detected(mistake, Gzip::Always);
+    }
+}
+
+fn is_detected(mistake: Mistake, gzip: Gzip) {
+    let (states, bad) = every_crash_point(mistake, gzip, 4);
+    println!("{mistake:?}, compressed {gzip:?}: {} of {states} states are bad", bad.len());
+    assert!(bad.len() > 1, "{mistake:?}: only {} of {states} are bad", bad.len());
 }

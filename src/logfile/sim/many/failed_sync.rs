@@ -2,21 +2,22 @@
 //! should have made durable are lost. Then the same process opens the files again, or the run goes on, or
 //! another process opens the files after a loss of power.
 
-use super::{Mistake, SCRIPT, World};
+use super::{Gzip, Mistake, SCRIPT, World};
 use crate::logfile::disk::RETRY_FAILED_SYNC;
 use crate::logfile::sim::disk::RunEnd;
 
 /// Returns how many states were examined, and the bad ones.
-fn every_failed_sync(is_tried_again: bool, ways: u64) -> (u64, Vec<String>) {
+fn every_failed_sync(is_tried_again: bool, gzip: Gzip, ways: u64) -> (u64, Vec<String>) {
     RETRY_FAILED_SYNC.set(is_tried_again);
-    let mut whole = World::new(Mistake::Nothing);
+    let begin = || World::new(Mistake::Nothing).compressing(gzip);
+    let mut whole = begin();
     whole.run(SCRIPT).expect("nothing fails");
     let (mut states, mut bad) = (0, Vec::new());
-    let begun = World::new(Mistake::Nothing).disk.operations();
+    let begun = begin().disk.operations();
     for at in 0..whole.disk.operations() - begun {
         for way in 0..ways {
             let mut dice = fastrand::Rng::with_seed(at * 1_000_003 + way);
-            let mut world = World::new(Mistake::Nothing);
+            let mut world = begin();
             world.disk.fail_sync_after(begun + at);
             // A run that does not end itself is stopped some time later.
             world.disk.stop_after(at + dice.u64(1..120));
@@ -59,15 +60,20 @@ fn finish(world: &mut World, has_ended: bool, dice: &mut fastrand::Rng, way: u64
 #[test]
 fn a_failed_sync_of_any_file_loses_and_repeats_no_record() {
     let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 400 } else { 5 };
-    let (states, bad) = every_failed_sync(false, ways);
-    println!("{states} states of several files after a failed sync, {} bad", bad.len());
-    assert!(states > 300, "{states} are not every sync");
-    assert!(bad.is_empty(), "{} of {states}:\n{}", bad.len(), bad[..bad.len().min(8)].join("\n"));
+    for gzip in [Gzip::Never, Gzip::Always] {
+        let (states, bad) = every_failed_sync(false, gzip, ways);
+        println!(
+            "{states} states of several files after a failed sync, compressed {gzip:?}, {} bad",
+            bad.len()
+        );
+        assert!(states > 300, "{states} are not every sync");
+        assert!(bad.is_empty(), "{} of {states}:\n{}", bad.len(), bad[..bad.len().min(8)].join("\n"));
+    }
 }
 
 #[test]
 fn trying_a_failed_sync_of_a_file_again_is_detected() {
-    let (states, bad) = every_failed_sync(true, 2);
+    let (states, bad) = every_failed_sync(true, Gzip::Never, 2);
     println!("a sync tried again: {} of {states} states are bad", bad.len());
     assert!(bad.len() > 10, "only {} of {states} are bad", bad.len());
 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::shipped::where_written;
 use super::{FOREIGN, Mistake, PARTITIONS, RECORDS, ROOT, SCRIPT, World, partition, path_of, read_line};
 use crate::logfile::disk::Disk;
 use crate::logfile::sim::disk::{OperatorAct, RunEnd};
@@ -91,7 +92,7 @@ impl World {
             if name.starts_with("/log/all.") || !numbers.insert(self.disk.number_of(&name)) {
                 continue;
             }
-            let name = name.replacen("/done/", "/log/", 1);
+            let name = where_written(&name);
             let mut last = [-1; PARTITIONS.len()];
             for line in String::from_utf8_lossy(&bytes).split_inclusive('\n') {
                 survey.notes += line.matches("a note").count();

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::{DiskFlaw, RunEnd, SimDisk};
+use crate::logfile::EVERY_PARTITION;
 use crate::logfile::directories::make_directories;
 use crate::logfile::disk::directory_of;
 use crate::logfile::file_set::{
@@ -331,6 +332,7 @@ fn open_topics(
         base: base.to_owned(),
         log_file: options(),
         complete_dir: None,
+        complete_gzip: false,
         open_max: 100,
         new_max: 1000,
     };
@@ -348,7 +350,7 @@ impl Run {
         let crc = crc_of(&bytes);
         let path = PathBuf::from(PATHS[PARTITIONS[number].2]);
         let pieces = vec![Piece { bytes: &bytes, crc: &crc }];
-        let routed = RoutedPieces { path: &path, until: None, pieces };
+        let routed = RoutedPieces { path: &path, until: None, scope: &EVERY_PARTITION, pieces };
         self.writers.append(number, &[routed], &[change]).ok()?;
         self.next[number] = to;
         Some(())

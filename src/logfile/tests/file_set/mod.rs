@@ -1,9 +1,11 @@
 //! A set of files by its public functions: opened, appended to, killed, opened again.
 
 mod bad_disk;
+mod compressed;
 mod copies;
 mod formats;
 mod people;
+mod periods;
 mod writers;
 
 use std::io::IoSlice;
@@ -13,7 +15,7 @@ use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 use crate::logfile::disk::RealDisk;
 use crate::logfile::file_set::{FileSetOptions, FileWriters, RoutedPieces};
-use crate::logfile::journal::HALF_BYTES_MIN;
+use crate::logfile::journal::{EVERY_PARTITION, HALF_BYTES_MIN};
 
 /// The files of most tests. Record n is for the file n modulo 3.
 const FILES: [&str; 3] = ["a", "b", "c"];
@@ -51,7 +53,14 @@ fn all_lines(from: i64, to: i64) -> [String; 3] {
 }
 
 fn set_options(dir: &Dir, open_max: usize, new_max: usize) -> FileSetOptions {
-    FileSetOptions { base: dir.0.join("all"), log_file: options(true), complete_dir: None, open_max, new_max }
+    FileSetOptions {
+        base: dir.0.join("all"),
+        log_file: options(true),
+        complete_dir: None,
+        complete_gzip: false,
+        open_max,
+        new_max,
+    }
 }
 
 fn try_open_set(disk: &Arc<dyn Disk>, options: &FileSetOptions, half: u64) -> Result<Set, OpenError> {
@@ -121,6 +130,7 @@ impl Set {
         let parts = lines.iter().map(|(path, lines, crc)| RoutedPieces {
             path,
             until: None,
+            scope: &EVERY_PARTITION,
             pieces: vec![Piece { bytes: lines.as_bytes(), crc }],
         });
         let last = Some(Landmark { offset: position - 1, fingerprint: 0 });

@@ -71,7 +71,14 @@ fn shared(dir: &Dir) -> (Ledger, bool) {
 fn append_shared(dir: &Dir, ledger: &Ledger, from: i64, next: i64) {
     let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
     let log_file = options(true);
-    let set = FileSetOptions { base: base(dir), log_file, complete_dir: None, open_max: 8, new_max: 8 };
+    let set = FileSetOptions {
+        base: base(dir),
+        log_file,
+        complete_dir: None,
+        complete_gzip: false,
+        open_max: 8,
+        new_max: 8,
+    };
     let mut writers = FileWriters::new(disk, &dir.0, ledger.clone(), &set);
     let lines: String = (from..next).map(|n| format!("line {n}\n")).collect();
     let mut crc = crc32fast::Hasher::new();
@@ -81,7 +88,9 @@ fn append_shared(dir: &Dir, ledger: &Ledger, from: i64, next: i64) {
     let path = dir.log();
     let pieces = vec![Piece { bytes: lines.as_bytes(), crc: &crc }];
     let change = PositionChange { index, position: next, last: None };
-    writers.append(0, &[RoutedPieces { path: &path, until: None, pieces }], &[change]).unwrap();
+    writers
+        .append(0, &[RoutedPieces { path: &path, until: None, scope: &EVERY_PARTITION, pieces }], &[change])
+        .unwrap();
     let mut settler = Settler { ledger: ledger.clone(), sync: true };
     settler.settle(ledger.checkpoint()).unwrap();
 }

@@ -1,0 +1,138 @@
+//! A set that is looked at while it is written, completed and compressed.
+
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::time::Duration;
+
+use super::*;
+
+/// Says so when it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// While a set is written, its files begin, are finished, moved and compressed. Whenever it is looked at, the
+/// lines are those of the records up to the position, each once.
+#[test]
+fn a_set_that_is_being_written_is_seen_at_one_moment() {
+    look_while_written(false);
+}
+
+#[test]
+fn a_set_whose_complete_files_are_compressed_is_seen_at_one_moment() {
+    look_while_written(true);
+}
+
+fn look_while_written(complete_gzip: bool) {
+    let mut set = Set::compressing("{key}/{%Y}.log", complete_gzip);
+    set.write("0/2000.log", 0);
+    set.settle();
+    let (path, position) = (LogPath::Set(set.path.clone()), AtomicI64::new(0));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let (mut set, mut round) = (set, 0);
+            while !is_over.load(Relaxed) {
+                round += 1;
+                for key in 0..5 {
+                    set.write(&format!("{key}/{}.log", 2000 + round), round);
+                    // Late ones.
+                    set.write(&format!("{key}/2000.log"), 0);
+                }
+                set.settle();
+                set.writers.finish(&CompleteBefore::all(round - 2)).unwrap();
+                let moved = set.dir.0.join(format!("done/0/{}.log", 2000 + round - 3));
+                if round > 4 && !complete_gzip {
+                    fs::write(with_suffix(&moved, ".gz"), gzipped(&fs::read_to_string(&moved).unwrap()))
+                        .unwrap();
+                    fs::remove_file(&moved).unwrap();
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            set
+        });
+        // Also if the test fails.
+        let over = Over(&is_over);
+        let started = std::time::Instant::now();
+        let mut looks = 0;
+        while started.elapsed() < Duration::from_secs(3) {
+            let log = path.settled().unwrap();
+            let mut found: Vec<i64> = Vec::new();
+            for part in &log.parts {
+                let number = |line: &str| line.strip_prefix("line ").unwrap().parse::<i64>().unwrap();
+                found.extend(text(part).lines().map(number));
+            }
+            found.sort_unstable();
+            let expected: Vec<i64> = (0..log.partitions[0].position).collect();
+            assert_eq!(found.len(), expected.len(), "{:?}", log.doubts);
+            assert_eq!((found == expected, log.doubts), (true, Vec::new()));
+            position.store(log.partitions[0].position, Relaxed);
+            looks += 1;
+        }
+        drop(over);
+        drop(writing.join().unwrap());
+        println!("{looks} looks, up to {}", position.load(Relaxed));
+        assert!(looks > 3 && position.load(Relaxed) > 50);
+    });
+}
+
+/// Complete files are not removed.
+#[derive(Debug)]
+struct FilesStay;
+
+impl Faults for FilesStay {
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let is_complete = path.extension().is_some_and(|end| end == "log");
+        if is_complete { Err(io::ErrorKind::PermissionDenied.into()) } else { RealDisk.remove(path) }
+    }
+}
+
+/// pandad was killed when the compressed file had its name, and the complete one was not removed yet. Once
+/// another file had the name before.
+#[test]
+fn a_file_that_is_there_compressed_and_as_it_was_is_read_once() {
+    for is_taken in [false, true] {
+        let mut set = Set::on(&disk_with(&Arc::new(FilesStay)), "{key}/{%Y}.log", true);
+        let done = set.dir.0.join("done/a");
+        set.write("a/2026.log", 1);
+        set.settle();
+        if is_taken {
+            fs::create_dir_all(&done).unwrap();
+            fs::write(done.join("2026.log.gz"), gzipped("an older one\n")).unwrap();
+        }
+        while set.writers.finish(&CompleteBefore::all(1)).is_ok() {}
+        assert_eq!(done.read_dir().unwrap().count(), 1 + usize::from(is_taken));
+        let log = set.look(1).unwrap();
+        let older = ("done/a/2026.log.gz", "an older one\n");
+        let expected = [older, ("logs/a/2026.log", "line 0\n")];
+        let expected = pairs(&expected[usize::from(!is_taken)..]);
+        assert_eq!((set.found(&log), log.doubts.len()), (expected.clone(), 0));
+        // It is gone when it is read.
+        fs::remove_file(set.file("a/2026.log")).unwrap();
+        assert_eq!(set.found(&log), expected);
+        // Nobody finishes it.
+        let names = |log: &SettledLog| log.parts.iter().map(|part| part.path.clone()).collect::<Vec<_>>();
+        let log = set.look(LOOKS).unwrap();
+        assert_eq!((names(&log).len(), log.doubts.len()), (1 + usize::from(is_taken), 0));
+        assert!(set.found(&log).iter().any(|(_, text)| text == "line 0\n"));
+    }
+}
+
+/// Late lines are compressed and begin anew while the set is read. The file system may give the new file the
+/// number of the one that was removed.
+#[test]
+fn a_new_file_of_the_same_name_and_number_is_not_read_instead() {
+    let mut set = Set::compressing("{key}/{%Y}.log", true);
+    set.write("a/2026.log", 1);
+    set.settle();
+    let log = set.look(1).unwrap();
+    while set.writers.finish(&CompleteBefore::all(1)).unwrap() == 0 {}
+    fs::write(set.file("a/2026.log"), "line 7\n").unwrap();
+    let id = RealDisk.stat(&set.file("a/2026.log")).unwrap().id;
+    let mut part = log.parts[0].clone();
+    part.id = id;
+    assert_eq!(text(&part), "line 0\n");
+}
