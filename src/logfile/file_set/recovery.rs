@@ -248,7 +248,7 @@ impl Recovery<'_> {
     /// Cuts what does not count.
     ///
     /// # Errors
-    /// The file that cannot be cut, and why.
+    /// The file that cannot be cut, by the path that the journal has, and why.
     fn trim_all(
         &mut self,
         state: &JournalState,
@@ -268,14 +268,12 @@ impl Recovery<'_> {
                 trimmed.push((*number, None));
                 continue;
             };
+            let path = known.path().map_or_else(|| at.clone(), |path| self.root.join(path));
             match self.trim(at, *number, end) {
                 // Lines that follow do not go to a file that was moved away.
-                Ok(place) => {
-                    let is_at_path = known.path().is_some_and(|path| self.root.join(path) == *at);
-                    trimmed.push((*number, Some(place).filter(|_| is_at_path)));
-                }
+                Ok(place) => trimmed.push((*number, Some(place).filter(|_| path == *at))),
                 Err(error) => {
-                    failed = Some((*number, at.clone(), error));
+                    failed = Some((*number, path, error));
                     break;
                 }
             }

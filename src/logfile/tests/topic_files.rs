@@ -293,7 +293,9 @@ impl Faults for Unopened {
 /// The lines that are not settled are in the moved file, so nothing is begun in its place.
 #[test]
 fn a_topics_file_that_was_moved_and_cannot_be_opened_is_left() {
-    for (may_read, settles, end) in [(false, true, "li"), (false, false, "")] {
+    for (may_read, settles, end) in
+        [(true, true, ""), (false, true, "li"), (true, false, "li"), (false, false, "")]
+    {
         let mut topics = Topics::new();
         let mut open = topics.open(&[], 1).unwrap();
         open.write("a");
