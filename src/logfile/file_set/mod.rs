@@ -20,7 +20,7 @@ pub use options::FileSetOptions;
 pub(super) use publish::MOVED_WITHOUT_SYNC;
 pub(super) use recovery::recover;
 #[cfg(test)]
-pub(super) use recovery::{ONE_PART_IS_ENOUGH, PARTS_STAY};
+pub(super) use recovery::{KEPT_FORGOTTEN, ONE_PART_IS_ENOUGH, PARTS_STAY, UNEXAMINED_FORGOTTEN};
 #[cfg(test)]
 pub(super) use take_over::mistakes;
 pub(super) use take_over::{TakenFile, leave_later, take_over};

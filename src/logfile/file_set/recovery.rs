@@ -54,6 +54,8 @@ pub(in crate::logfile) fn recover(
     let is_known = is_same_run(state.session, boot);
     let paths = state.files.values().filter_map(|known| known.path().map(|path| root.join(path))).collect();
     let (found, unexamined) = (BTreeMap::new(), state.unexamined.clone());
+    #[cfg(test)]
+    let unexamined = if UNEXAMINED_FORGOTTEN.get() { BTreeSet::new() } else { unexamined };
     let mut recovery =
         Recovery { disk, root, label, memory, ranges, paths, reach, is_known, unexamined, found };
     for (number, known) in &state.files {
@@ -296,6 +298,8 @@ impl Recovery<'_> {
         left: &LeftFiles,
         this_boot: Option<u128>,
     ) {
+        #[cfg(test)]
+        let kept = if KEPT_FORGOTTEN.get() { Vec::new() } else { kept };
         let all = counted.len() + dropped;
         if all > 0 {
             let text =
@@ -348,4 +352,6 @@ thread_local! {
     /// Mistakes that a test makes to show that the simulator notices them.
     pub(in crate::logfile) static ONE_PART_IS_ENOUGH: Mistake = const { Mistake::new(false) };
     pub(in crate::logfile) static PARTS_STAY: Mistake = const { Mistake::new(false) };
+    pub(in crate::logfile) static KEPT_FORGOTTEN: Mistake = const { Mistake::new(false) };
+    pub(in crate::logfile) static UNEXAMINED_FORGOTTEN: Mistake = const { Mistake::new(false) };
 }
