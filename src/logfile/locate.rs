@@ -137,7 +137,7 @@ pub(super) fn locate(
         if !wanted.may_be(path, &beside, stat) {
             continue;
         }
-        let Ok(file) = disk.open(&beside, OpenMode::Reading) else { continue };
+        let Some(file) = open_beside(disk, (&beside, stat), place)? else { continue };
         let likeness = match compare(&file, stat.len, place) {
             Ok(likeness) => likeness,
             Err(error) if is_same_file(stat, place) => return Err(error),
@@ -207,7 +207,7 @@ fn locate_empty(
         if !is_same_file(stat, place) || wanted.is_sibling(&beside) {
             continue;
         }
-        let Ok(file) = disk.open(&beside, OpenMode::Reading) else { continue };
+        let Some(file) = open_beside(disk, (&beside, stat), place)? else { continue };
         // The numbers may be another file's by now, and nothing of that one may be cut.
         if stat.len <= reach || begins_as_ours(&file)? {
             return Ok(Located::Beside(beside));
@@ -215,6 +215,22 @@ fn locate_empty(
     }
     let is_ours = at_path.is_some_and(|stat| stat.len <= reach);
     Ok(if is_ours { Located::AtPath } else { Located::Nowhere })
+}
+
+/// `None`: the file cannot be opened, and is passed over. That is not done with the file that is looked for
+/// while its disk fails: its lines would be written again. One that pandad may not read may stay so for ever.
+fn open_beside(
+    disk: &dyn Disk,
+    (beside, stat): (&Path, FileStat),
+    place: &FilePlace,
+) -> io::Result<Option<Handle>> {
+    use io::ErrorKind::{NotFound, PermissionDenied};
+    match disk.open(beside, OpenMode::Reading) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if matches!(error.kind(), NotFound | PermissionDenied) => Ok(None),
+        Err(error) if is_same_file(stat, place) => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 fn is_same_file(stat: FileStat, place: &FilePlace) -> bool {

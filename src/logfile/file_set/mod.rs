@@ -27,7 +27,7 @@ pub use options::FileSetOptions;
 pub(super) use publish::{MOVED_WITHOUT_SYNC, UNLINKED_BEFORE_LINK};
 pub(super) use recovery::recover;
 #[cfg(test)]
-pub(super) use recovery::{ONE_PART_IS_ENOUGH, PARTS_STAY};
+pub(super) use recovery::{KEPT_FORGOTTEN, ONE_PART_IS_ENOUGH, PARTS_STAY, UNEXAMINED_FORGOTTEN};
 pub use routed::RoutedPieces;
 #[cfg(test)]
 pub(super) use take_over::mistakes;

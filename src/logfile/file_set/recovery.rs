@@ -54,6 +54,8 @@ pub(in crate::logfile) fn recover(
     let is_known = is_same_run(state.session, boot);
     let paths = state.files.values().filter_map(|known| known.path().map(|path| root.join(path))).collect();
     let (found, unexamined) = (BTreeMap::new(), state.unexamined.clone());
+    #[cfg(test)]
+    let unexamined = if UNEXAMINED_FORGOTTEN.get() { BTreeSet::new() } else { unexamined };
     let mut recovery =
         Recovery { disk, root, label, memory, ranges, paths, reach, is_known, unexamined, found };
     for (number, known) in &state.files {
@@ -248,7 +250,7 @@ impl Recovery<'_> {
     /// Cuts what does not count.
     ///
     /// # Errors
-    /// The file that cannot be cut, and why.
+    /// The file that cannot be cut, by the path that the journal has, and why.
     fn trim_all(
         &mut self,
         state: &JournalState,
@@ -268,14 +270,12 @@ impl Recovery<'_> {
                 trimmed.push((*number, None));
                 continue;
             };
+            let path = known.path().map_or_else(|| at.clone(), |path| self.root.join(path));
             match self.trim(at, *number, end) {
                 // Lines that follow do not go to a file that was moved away.
-                Ok(place) => {
-                    let is_at_path = known.path().is_some_and(|path| self.root.join(path) == *at);
-                    trimmed.push((*number, Some(place).filter(|_| is_at_path)));
-                }
+                Ok(place) => trimmed.push((*number, Some(place).filter(|_| path == *at))),
                 Err(error) => {
-                    failed = Some((*number, at.clone(), error));
+                    failed = Some((*number, path, error));
                     break;
                 }
             }
@@ -298,6 +298,8 @@ impl Recovery<'_> {
         left: &LeftFiles,
         this_boot: Option<u128>,
     ) {
+        #[cfg(test)]
+        let kept = if KEPT_FORGOTTEN.get() { Vec::new() } else { kept };
         let all = counted.len() + dropped;
         if all > 0 {
             let text =
@@ -350,4 +352,6 @@ thread_local! {
     /// Mistakes that a test makes to show that the simulator notices them.
     pub(in crate::logfile) static ONE_PART_IS_ENOUGH: Mistake = const { Mistake::new(false) };
     pub(in crate::logfile) static PARTS_STAY: Mistake = const { Mistake::new(false) };
+    pub(in crate::logfile) static KEPT_FORGOTTEN: Mistake = const { Mistake::new(false) };
+    pub(in crate::logfile) static UNEXAMINED_FORGOTTEN: Mistake = const { Mistake::new(false) };
 }

@@ -13,6 +13,7 @@
 //! | write the first half of what an append was given | write anything but a prefix |
 //! | be full for a while, in the middle of a write | take a write that it has refused |
 //! | fail one sync, and lose what it should have made durable | fail unreported, or report twice |
+//! | in one directory: refuse to open files, to append, or to sync, for a while | |
 //! | give every file another device and inode number between two runs | during a run |
 //! | have bytes of one file damaged between two runs: flipped, or set to zero | |
 //!
@@ -22,6 +23,7 @@
 mod damage;
 mod names;
 mod operator;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -29,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 pub(super) use operator::OperatorAct;
+pub(super) use trouble::Refused;
 
 use crate::logfile::disk::{DiskFile, FileId, FileKind, FileStat};
 
@@ -67,10 +70,15 @@ struct DiskState {
     stop_after: u64,
     /// The number of the operation that fails, if it is the sync of a file.
     fails: Option<u64>,
+    has_failed: bool,
+    /// The numbers of the syncs that had something to make durable.
+    syncs: Vec<u64>,
     flaw: DiskFlaw,
     /// How often the files got new device and inode numbers.
     renumbered: u64,
     operator: operator::Operator,
+    /// Of which directory something is refused.
+    trouble: Option<trouble::Trouble>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -163,9 +171,12 @@ impl SimDisk {
             operations: 0,
             stop_after: u64::MAX,
             fails: None,
+            has_failed: false,
+            syncs: Vec::new(),
             flaw,
             renumbered: 0,
             operator: operator::Operator::default(),
+            trouble: None,
         };
         Self { world: Arc::new(Mutex::new(world)) }
     }
@@ -186,14 +197,10 @@ impl SimDisk {
         world.stop_after = world.operations.saturating_add(operations);
     }
 
-    /// Makes the operation after this many more fail, if it is the sync of a file.
-    pub(super) fn fail_sync_after(&self, operations: u64) {
-        self.lock().fails = Some(operations);
-    }
-
-    /// Whether a sync has failed.
-    pub(super) fn has_failed(&self) -> bool {
-        self.lock().files.iter().any(|file| file.lost)
+    /// Whether the run is stopped.
+    pub(super) fn is_stopped(&self) -> bool {
+        let world = self.lock();
+        world.operations >= world.stop_after
     }
 
     /// Memory is short: pages that can be read from the disk again are evicted.
@@ -207,11 +214,15 @@ impl SimDisk {
 
     /// Ends the run. Leaves the disk as the next run finds it.
     pub(super) fn end(&self, end: RunEnd, dice: &mut fastrand::Rng) {
-        let mut world = self.lock();
-        world.stop_after = u64::MAX;
-        if end == RunEnd::Kill {
-            return;
+        self.lock().stop_after = u64::MAX;
+        if end == RunEnd::PowerLoss {
+            self.lose_power(dice);
         }
+    }
+
+    /// The machine loses its power. A stop that is planned stays planned.
+    pub(super) fn lose_power(&self, dice: &mut fastrand::Rng) {
+        let mut world = self.lock();
         let kept = dice.usize(0..=world.changes.len());
         if let Some(last) = kept.checked_sub(1) {
             world.durable_names = world.changes[last].clone();
@@ -333,6 +344,7 @@ impl DiskFile for SimFile {
         world.step()?;
         // A write may stop anywhere; the caller then writes the rest.
         let taken = world.room_for(bytes.len().div_ceil(2))?;
+        let taken = world.room_in(self.number, taken)?;
         let file = &mut world.files[self.number];
         file.write(UnsyncedWrite::Bytes(file.now.len(), bytes[..taken].to_vec()));
         Ok(taken)
@@ -348,12 +360,20 @@ impl DiskFile for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut world = self.world.lock().unwrap();
-        let fails = world.fails == Some(world.operations);
+        let (at, fails) = (world.operations, world.fails);
         world.step()?;
+        let is_refused = world.refuses_sync(self.number);
+        if !world.files[self.number].writes.is_empty() {
+            world.syncs.push(at);
+        }
         let FileState { now, durable, writes, lost } = &mut world.files[self.number];
-        if fails && !writes.is_empty() {
+        if !writes.is_empty() && (is_refused || fails == Some(at)) {
             *lost = true;
             writes.clear();
+            world.has_failed |= fails == Some(at);
+            return Err(rustix::io::Errno::IO.into());
+        }
+        if is_refused {
             return Err(rustix::io::Errno::IO.into());
         }
         if *lost {

@@ -369,13 +369,13 @@ impl Run {
     }
 }
 
-fn crc_of(bytes: &[u8]) -> crc32fast::Hasher {
+pub(super) fn crc_of(bytes: &[u8]) -> crc32fast::Hasher {
     let mut crc = crc32fast::Hasher::new();
     crc.update(bytes);
     crc
 }
 
-fn read_line(line: &str) -> Option<(usize, i64)> {
+pub(super) fn read_line(line: &str) -> Option<(usize, i64)> {
     let (number, record) = line.strip_prefix("record ")?.strip_suffix(", whole\n")?.split_once('/')?;
     Some((number.parse().ok()?, record.parse().ok()?))
 }

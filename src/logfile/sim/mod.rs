@@ -8,3 +8,4 @@ mod histories;
 mod many;
 mod operator;
 mod take_over;
+mod topics;

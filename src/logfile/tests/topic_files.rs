@@ -4,8 +4,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use super::faulty_disk::{Faults, disk_with};
 use super::*;
-use crate::logfile::disk::RealDisk;
+use crate::logfile::disk::{Handle, OpenMode, RealDisk};
 use crate::logfile::journal::HALF_BYTES_MIN;
 use crate::logfile::topic_files::{OpenTopics, OpeningEras, open_with};
 use crate::logfile::{OpenError, TopicFilesOptions};
@@ -40,11 +41,19 @@ impl Topics {
     }
 
     fn open(&mut self, held_back: &[&str], boot: u128) -> Result<OpenTopics, OpenError> {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        self.open_on(&(Arc::new(RealDisk) as Arc<dyn Disk>), held_back, boot)
+    }
+
+    fn open_on(
+        &mut self,
+        disk: &Arc<dyn Disk>,
+        held_back: &[&str],
+        boot: u128,
+    ) -> Result<OpenTopics, OpenError> {
         let held = |topic: &&str| (self.path(topic), OpenError::Retry("held back".to_owned()));
         let held = held_back.iter().map(held).collect();
         let eras = OpeningEras { set: Some(boot), file: &|_| Some(boot) };
-        open_with(&disk, &self.options(), held, HALF_BYTES_MIN, &eras, &mut self.memory)
+        open_with(disk, &self.options(), held, HALF_BYTES_MIN, &eras, &mut self.memory)
     }
 
     fn text(&self, topic: &str) -> String {
@@ -263,4 +272,54 @@ fn a_file_that_was_shortened_meanwhile_is_told_of() {
     let told: Vec<_> = logged.iter().filter(is_told).collect();
     assert!(told.len() == 1 && told[0].1.contains("a/out.log"), "{logged:?}");
     assert_eq!(topics.open(&[], 1).unwrap().position("a"), Some(1));
+}
+
+/// A disk that opens no file of this name, or only for reading.
+#[derive(Debug)]
+struct Unopened {
+    name: &'static str,
+    may_read: bool,
+}
+
+impl Faults for Unopened {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
+        if path.ends_with(self.name) && !(self.may_read && how != OpenMode::Append) {
+            return Err(rustix::io::Errno::IO.into());
+        }
+        RealDisk.open(path, how)
+    }
+}
+
+/// The lines that are not settled are in the moved file, so nothing is begun in its place.
+#[test]
+fn a_topics_file_that_was_moved_and_cannot_be_opened_is_left() {
+    for (may_read, settles, end) in
+        [(true, true, ""), (false, true, "li"), (true, false, "li"), (false, false, "")]
+    {
+        let mut topics = Topics::new();
+        let mut open = topics.open(&[], 1).unwrap();
+        open.write("a");
+        if settles {
+            open.settle();
+        }
+        TOPICS.iter().for_each(|topic| open.write(topic));
+        open.write("a");
+        drop(open);
+        fs::write(topics.path("a"), lines(2) + end).unwrap();
+        let moved = topics.dir.0.join("a/out.log.1");
+        fs::rename(topics.path("a"), &moved).unwrap();
+        let disk = disk_with(&Arc::new(Unopened { name: "out.log.1", may_read }));
+        for _ in 0..2 {
+            let mut open = topics.open_on(&disk, &[], 1).unwrap();
+            let refused: Vec<&Path> = open.refused.iter().map(|(path, _)| path.as_path()).collect();
+            assert_eq!((open.open_files(), refused), (vec!["b".to_owned()], vec![&*topics.path("a")]));
+            open.write("b");
+            open.settle();
+        }
+        let mut open = topics.open(&[], 1).unwrap();
+        assert_eq!((open.position("a"), open.position("b")), (Some(2), Some(3)));
+        open.write("a");
+        let texts = [fs::read_to_string(&moved).unwrap(), topics.text("a")];
+        assert_eq!(texts, [lines(2), "line 2\n".to_owned()], "{may_read}, {settles}");
+    }
 }

@@ -12,7 +12,10 @@ impl Disk for SimDisk {
         let mut world = self.lock();
         let number = match world.find(path) {
             Ok(_) if matches!(how, OpenMode::New(_)) => return Err(io::ErrorKind::AlreadyExists.into()),
-            Ok(number) => number,
+            Ok(number) => {
+                world.check_open(number)?;
+                number
+            }
             Err(error) if matches!(how, OpenMode::Reading | OpenMode::Existing) => return Err(error),
             Err(_) => {
                 world.check_directory(path.parent().unwrap())?;
