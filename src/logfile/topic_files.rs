@@ -151,6 +151,8 @@ pub(super) fn open_with(
     leave_later(disk, root, &mut found.replayed.state, &mut left)?;
     recover((&**disk, root), &mut found.replayed, boots, (&label, memory), &mut left)?;
     let ledger = begin_ledger(disk, base, found, half, label.clone())?.leaving(left.numbers());
+    // A start that was killed may have created the journal, and the files can be in other directories.
+    disk.sync_names(root).map_err(|error| classify(root, &error))?;
     memory.sync_failed = false;
     refused.extend(left.refused);
     for (path, topic) in options.paths.iter().zip(&options.topics) {

@@ -108,7 +108,7 @@ impl WrittenFiles {
 
     /// A mark of everything that was written so far, which names these files.
     pub(super) fn mark_of(&self, files: Vec<MarkedFile>) -> Mark {
-        let held = self.pending.iter().copied().take_while(|sequence| *sequence < self.last);
+        let held = self.pending.iter().copied().take_while(|sequence| *sequence <= self.last);
         #[cfg(test)]
         let held = held.filter(|_| !HELD_NOT_WRITTEN.get());
         let held = held.collect();

@@ -306,7 +306,8 @@ impl Recovery<'_> {
                 format!("adopted the unsettled writes that the files hold whole: {} of {all}", counted.len());
             self.memory.info(self.label, Finding::Adopted, &text);
         }
-        let last = counted.last().map_or(0, |range| range.sequence);
+        let last = counted.iter().chain(&kept).map(|range| range.sequence).max().unwrap_or(0);
+        // The mark passes the kept ranges, between which others may be missing now.
         let sequence = last.max(state.next_sequence() - 1);
         counted.iter().for_each(|range| state.settle(&range.changes, 0));
         let (mut files, mut finished) = (Vec::new(), Vec::new());
@@ -318,7 +319,7 @@ impl Recovery<'_> {
         }
         let is_unknown = |number: &&FileNumber| !self.is_all_known(**number);
         let unexamined = left.numbers().iter().filter(is_unknown).copied().collect();
-        let held = kept.iter().map(|range| range.sequence).filter(|one| *one < sequence).collect();
+        let held = kept.iter().map(|range| range.sequence).collect();
         let mark = Mark { sequence, held, files, finished, unexamined, ..Mark::default() };
         state.apply(JournalEntry::Mark(mark), 0);
         state.keep_ranges(kept);

@@ -248,14 +248,15 @@ impl Replay {
 
     /// Keeps the ranges that follow each other from the mark on. True if other ranges may be lost.
     fn end(&mut self) -> bool {
-        let (mut sequence, announced) =
+        let (marked, announced) =
             self.state.mark.as_ref().map_or((0, 0), |mark| (mark.sequence, mark.repeat.announced));
+        let mut sequence = marked;
         let mut lacks = !self.open.is_empty();
         let mut kept = VecDeque::new();
         for range in std::mem::take(&mut self.state.recent) {
             let is_known = |change: &PositionChange| self.state.partitions.contains_key(&change.index);
-            let is_held = range.sequence <= sequence && kept.is_empty();
-            let follows = is_held || range.sequence == sequence + 1;
+            // A range that the mark passes and does not settle is held.
+            let follows = range.sequence <= marked || range.sequence == sequence + 1;
             if !follows || !range.changes.iter().all(is_known) {
                 lacks = true;
                 break;

@@ -323,3 +323,38 @@ fn a_topics_file_that_was_moved_and_cannot_be_opened_is_left() {
         assert_eq!(texts, [lines(2), "line 2\n".to_owned()], "{may_read}, {settles}");
     }
 }
+
+/// The ranges that are kept do not follow each other: those of the other file between them did not count. They
+/// are kept although what follows in the journal does not reach the disk.
+#[test]
+fn ranges_are_kept_behind_others_that_did_not_count() {
+    for (left, expected, settles) in
+        [(lines(3), 3, true), (lines(3), 3, false), (lines(2) + "li", 2, true), (lines(2) + "li", 2, false)]
+    {
+        let mut topics = Topics::new();
+        let mut open = topics.open(&[], 1).unwrap();
+        TOPICS.iter().for_each(|topic| open.write(topic));
+        open.settle();
+        ["b", "a", "b", "a"].iter().for_each(|topic| open.write(topic));
+        drop(open);
+        fs::write(topics.path("a"), &left).unwrap();
+        fs::write(topics.path("b"), lines(1)).unwrap();
+        let mut open = topics.open(&["a"], 1).unwrap();
+        open.settle();
+        open.write("b");
+        if settles {
+            open.settle();
+        }
+        let journal = topics.dir.0.join("topics.journal");
+        let before = fs::read(&journal).unwrap();
+        open.write("b");
+        let mut after = fs::read(&journal).unwrap();
+        let last = before.iter().zip(&after).rposition(|(before, after)| before != after).unwrap();
+        after[last] ^= 1;
+        fs::write(&journal, after).unwrap();
+        drop(open);
+        let open = topics.open(&[], 2).unwrap();
+        assert_eq!((open.position("a"), open.position("b")), (Some(expected), Some(2)), "{left}, {settles}");
+        assert_eq!(TOPICS.map(|topic| topics.text(topic)), [lines(expected), lines(2)]);
+    }
+}

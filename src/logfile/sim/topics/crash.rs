@@ -1,6 +1,6 @@
 //! Runs that are stopped after each of their operations.
 
-use super::{Mistake, Refused, SCRIPT, TOPICS, World, directory};
+use super::{Mistake, Refused, SCRIPT, Step, TOPICS, World, directory};
 use crate::logfile::file_set::{KEPT_FORGOTTEN, UNEXAMINED_FORGOTTEN};
 use crate::logfile::journal::BEGUN_WITHOUT_SYNC;
 use crate::logfile::written_files::HELD_NOT_WRITTEN;
@@ -131,4 +131,23 @@ fn deliberate_mistakes_with_topics_files_are_detected() {
         println!("{mistake:?}: {} of {states} states are bad", bad.len());
         assert!(bad.len() > 1, "{mistake:?}: only {} of {states} are bad", bad.len());
     }
+}
+
+/// A start that was killed may have created the journal, and not have come to make its name durable.
+#[test]
+fn the_name_of_a_journal_is_durable_before_any_line() {
+    let mut bad = Vec::new();
+    for (at, seed) in (0..40).flat_map(|at| (0..12).map(move |seed| (at, seed))) {
+        let mut world = World::new(Mistake::Nothing);
+        world.dice = fastrand::Rng::with_seed(seed);
+        world.disk.stop_after(at);
+        world.run(SCRIPT);
+        world.end(0);
+        world.run(&[Step::Both(2), Step::Append(2, 2), Step::PowerLoss(None)]).expect("nothing stops it");
+        let faults = world.all_faults();
+        if !faults.is_empty() {
+            bad.push(format!("stopped after {at}, seed {seed}: {}", faults.join("; ")));
+        }
+    }
+    assert!(bad.is_empty(), "{}:\n{}", bad.len(), bad[..bad.len().min(8)].join("\n"));
 }
