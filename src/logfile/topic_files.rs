@@ -152,7 +152,7 @@ pub(super) fn open_with(
     recover((&**disk, root), &mut found.replayed, boots, (&label, memory), &mut left)?;
     let ledger = begin_ledger(disk, base, found, half, label.clone())?.leaving(left.numbers());
     memory.sync_failed = false;
-    refused.extend(left.refused);
+    refused.extend(std::mem::take(&mut left.refused));
     for (path, topic) in options.paths.iter().zip(&options.topics) {
         if refused.iter().any(|(other, _)| other == path) {
             continue;
@@ -161,6 +161,8 @@ pub(super) fn open_with(
         let taken = take_over(disk, &ledger, file, (eras.file)(path), (&label, memory));
         refused.extend(taken.err().map(|error| (path.clone(), error)));
     }
+    finish_removed(&ledger, options, left.numbers())
+        .map_err(|error| classify(&with_suffix(base, ".journal"), &error))?;
     let opening = Opening { disk, base, root, label: &label, ledger: &ledger, options: log_file };
     let paths = options.paths.iter().filter(|path| !refused.iter().any(|(other, _)| other == *path));
     let paths: Vec<&Path> = paths.map(PathBuf::as_path).collect();
@@ -169,6 +171,25 @@ pub(super) fn open_with(
     refused.retain(|(path, _)| options.paths.contains(path));
     let settler = Settler { ledger: ledger.clone(), sync: log_file.sync };
     Ok(OpenTopics { files, refused, settler, ledger })
+}
+
+/// The files of topics that are not read any more are as the journal says. From now on they are not this
+/// journal's: after a loss of power, a later start would cut what others have written there meanwhile. Not
+/// durable on return: if that is lost, this is done again.
+fn finish_removed(
+    ledger: &Ledger,
+    options: &TopicFilesOptions,
+    left: &BTreeSet<FileNumber>,
+) -> io::Result<()> {
+    let root = directory_of(&options.base);
+    let known = ledger.numbered_files().into_iter();
+    let removed = known.filter(|(name, number, closing)| {
+        // A path with other placeholders has ended, or will end, the files of periods.
+        let is_of_period = name.until.is_some() || closing.is_some();
+        !is_of_period && !left.contains(number) && !options.paths.contains(&root.join(&name.path))
+    });
+    let removed: Vec<FileNumber> = removed.map(|(_, number, _)| number).collect();
+    ledger.finish_files(&removed).map(drop)
 }
 
 impl OpenTopics {
