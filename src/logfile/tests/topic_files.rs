@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::faulty_disk::{Faults, disk_with};
+use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 use crate::logfile::disk::{Handle, OpenMode, RealDisk};
 use crate::logfile::journal::HALF_BYTES_MIN;
@@ -392,4 +392,45 @@ fn the_file_of_a_topic_that_is_not_read_any_more_is_not_forgotten_while_it_is_aw
         let open = topics.open(&[], 2).unwrap();
         assert_eq!((open.position("a"), topics.text("a")), (Some(1), lines(1)), "{settles}");
     }
+}
+
+/// A journal that accepts no entry.
+#[derive(Debug, Default)]
+struct FullJournal(std::sync::atomic::AtomicBool);
+
+impl Faults for FullJournal {
+    fn write_at(&self, file: &FaultyFile<Self>, bytes: &[u8], at: u64) -> io::Result<()> {
+        if self.0.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(rustix::io::Errno::NOSPC.into());
+        }
+        file.inner.write_at(bytes, at)
+    }
+}
+
+/// The journal may be on another disk than the file: the text names the one that is full.
+#[test]
+fn a_refusal_of_the_journal_names_the_journal() {
+    let mut topics = Topics::new();
+    let full = Arc::new(FullJournal::default());
+    let mut open = topics.open_on(&disk_with(&full), &[], 1).unwrap();
+    open.write("a");
+    full.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    let (index, position) = open.ledger.written(&of("a")).unwrap();
+    let (bytes, mut crc) = (&b"line 1\n"[..], crc32fast::Hasher::new());
+    crc.update(bytes);
+    let change = PositionChange { index, position: position + 1, last: None };
+    let refused = open.files[0].1.append(&[Piece { bytes, crc: &crc }], &[change]);
+    let Err(crate::logfile::AppendError::Retry(why)) = refused else { panic!("{refused:?}") };
+    assert!(why.to_string().contains("topics.journal: "), "{why}");
+}
+
+/// A second pandad is kept off a topic's file, also if the file never had a journal of its own.
+#[test]
+fn a_topics_file_cannot_be_opened_by_another_pandad() {
+    let topics = Topics::new();
+    let opened = crate::logfile::open_topics(&topics.options(), Vec::new(), &mut RestartMemory::default());
+    let opened = opened.unwrap();
+    let other = crate::logfile::open(&topics.path("a"), &options(true), &mut RestartMemory::default());
+    assert!(other.is_err(), "two pandads write one file");
+    drop(opened);
 }
