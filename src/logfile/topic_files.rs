@@ -11,6 +11,7 @@ use super::disk::{Disk, OpenMode, RealDisk, directory_of, mount_id, with_suffix}
 use super::file_set::{LeftFiles, TakenFile, leave_later, recover, take_over};
 use super::journal::{FileNumber, FilePlace, HALF_BYTES_MIN, MarkedFile, NamedFile, RouteScope};
 use super::label::LogLabel;
+use super::lock::is_unlocked;
 use super::open_error::classify;
 use super::opening::{begin_ledger, check_names, check_path, era, read_journal, try_disk};
 use super::recovery::{self, OpenedLog, end_torn_line};
@@ -42,8 +43,9 @@ pub struct TopicFiles {
     pub ledger: Ledger,
     /// The lock of the journal. It is released when its last clone is dropped.
     pub lock: Lock,
-    /// The locks of files that had a journal each: an older pandad looks at these.
-    pub former_locks: Vec<Lock>,
+    /// The locks of the files that are open: a pandad that writes one of these alone looks at it, and so does
+    /// an older one.
+    pub file_locks: Vec<Lock>,
 }
 
 /// Locks the journal, reads it, adopts what the files hold of the journalled ranges, and opens every file
@@ -59,13 +61,13 @@ pub fn open_topics(
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     check_path(&*disk, &options.base)?;
     let lock = Lock::take(&options.base)?;
-    let (mut refused, mut former_locks) = (held_back, Vec::new());
+    let (mut refused, mut file_locks) = (held_back, Vec::new());
     for path in &options.paths {
         if refused.iter().any(|(other, _)| other == path) {
             continue;
         }
-        match check(&*disk, path, &options.log_file).and_then(|()| former_lock(&*disk, path)) {
-            Ok(lock) => former_locks.extend(lock),
+        match check(&*disk, path, &options.log_file).and_then(|()| Lock::take(path)) {
+            Ok(lock) => file_locks.push((path, lock)),
             Err(error) => refused.push((path.clone(), error)),
         }
     }
@@ -76,10 +78,14 @@ pub fn open_topics(
         opened.start_archives(&disk, &options.log_file);
     }
     let OpenTopics { files, refused, settler, ledger } = opened;
-    Ok(TopicFiles { files, refused, settler, ledger, lock, former_locks })
+    // Whoever tries a refused file must not take this process for another one.
+    file_locks.retain(|(path, _)| !refused.iter().any(|(other, _)| other == *path));
+    let file_locks = file_locks.into_iter().map(|(_, lock)| lock).collect();
+    Ok(TopicFiles { files, refused, settler, ledger, lock, file_locks })
 }
 
-/// Whether the file can probably be opened. Nothing of it is changed.
+/// Whether the file can probably be opened: its disk is usable, and no other pandad has it. Nothing of it is
+/// changed.
 ///
 /// # Errors
 /// Why not.
@@ -87,6 +93,9 @@ pub fn try_topic_file(path: &Path, options: &LogFileOptions, sync_failed: bool) 
     let disk = RealDisk;
     check_path(&disk, path)?;
     check_names(&disk, path, &options.rotation)?;
+    if !is_unlocked(path) {
+        return Err(OpenError::Retry(format!("{}: locked", with_suffix(path, ".lock").display())));
+    }
     let refused = |error| classify(path, &error);
     if sync_failed || disk.stat(path).is_err() {
         try_disk(path).map_err(refused)?;
@@ -101,14 +110,6 @@ fn check(disk: &dyn Disk, path: &Path, options: &LogFileOptions) -> Result<(), O
     check_path(disk, path)?;
     check_names(disk, path, &options.rotation)?;
     rotation::begin_as_before(disk, path, &options.rotation).map_err(|error| classify(path, &error))
-}
-
-/// The lock of a file that has, or had, a journal of its own.
-fn former_lock(disk: &dyn Disk, path: &Path) -> Result<Option<Lock>, OpenError> {
-    match disk.stat(&with_suffix(path, ".journal")) {
-        Ok(_) => Lock::take(path).map(Some),
-        Err(_) => Ok(None),
-    }
 }
 
 /// The boots and mounts of this opening, see [`era`]: of the set, and of each file by itself.
@@ -154,7 +155,7 @@ pub(super) fn open_with(
     // A start that was killed may have created the journal, and the files can be in other directories.
     disk.sync_names(root).map_err(|error| classify(root, &error))?;
     memory.sync_failed = false;
-    refused.extend(left.refused);
+    refused.extend(std::mem::take(&mut left.refused));
     for (path, topic) in options.paths.iter().zip(&options.topics) {
         if refused.iter().any(|(other, _)| other == path) {
             continue;
@@ -163,6 +164,8 @@ pub(super) fn open_with(
         let taken = take_over(disk, &ledger, file, (eras.file)(path), (&label, memory));
         refused.extend(taken.err().map(|error| (path.clone(), error)));
     }
+    finish_removed(&ledger, options, left.numbers())
+        .map_err(|error| classify(&with_suffix(base, ".journal"), &error))?;
     let opening = Opening { disk, base, root, label: &label, ledger: &ledger, options: log_file };
     let paths = options.paths.iter().filter(|path| !refused.iter().any(|(other, _)| other == *path));
     let paths: Vec<&Path> = paths.map(PathBuf::as_path).collect();
@@ -171,6 +174,25 @@ pub(super) fn open_with(
     refused.retain(|(path, _)| options.paths.contains(path));
     let settler = Settler { ledger: ledger.clone(), sync: log_file.sync };
     Ok(OpenTopics { files, refused, settler, ledger })
+}
+
+/// The files of topics that are not read any more are as the journal says. From now on they are not this
+/// journal's: after a loss of power, a later start would cut what others have written there meanwhile. Not
+/// durable on return: if that is lost, this is done again.
+fn finish_removed(
+    ledger: &Ledger,
+    options: &TopicFilesOptions,
+    left: &BTreeSet<FileNumber>,
+) -> io::Result<()> {
+    let root = directory_of(&options.base);
+    let known = ledger.numbered_files().into_iter();
+    let removed = known.filter(|(name, number, closing)| {
+        // A path with other placeholders has ended, or will end, the files of periods.
+        let is_of_period = name.until.is_some() || closing.is_some();
+        !is_of_period && !left.contains(number) && !options.paths.contains(&root.join(&name.path))
+    });
+    let removed: Vec<FileNumber> = removed.map(|(_, number, _)| number).collect();
+    ledger.finish_files(&removed).map(drop)
 }
 
 impl OpenTopics {

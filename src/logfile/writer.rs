@@ -118,6 +118,12 @@ impl AppendError {
     /// entry contradicts the journal. Then only a restart from what the disk holds can help.
     pub(super) fn of_journal(ledger: &Ledger, error: io::Error) -> Self {
         let is_contradiction = error.kind() == io::ErrorKind::InvalidData;
+        let error = match ledger.journal_of_several() {
+            Some(journal) if !is_contradiction => {
+                io::Error::new(error.kind(), format!("{}: {error}", journal.display()))
+            }
+            _ => error,
+        };
         if ledger.has_failed() || is_contradiction { Self::Restart(error) } else { Self::Retry(error) }
     }
 }

@@ -18,8 +18,8 @@ pub(super) struct OpenLog {
     pub(super) settler: Settler,
     pub(super) ledger: Ledger,
     pub(super) lock: Lock,
-    /// The locks that an older pandad looks at, of topics' files that had a journal each.
-    pub(super) former_locks: Vec<Lock>,
+    /// The locks of topics' files.
+    pub(super) file_locks: Vec<Lock>,
 }
 
 /// A file of the job, or all files of a path of which the records decide which files there are.
@@ -40,7 +40,7 @@ pub(super) struct TopicFile {
 impl OpenLog {
     fn of_one(base: PathBuf, end: FileEnd, (settler, ledger, lock): (Settler, Ledger, Lock)) -> Self {
         let files = vec![OpenFile { path: base.clone(), end, topic: None }];
-        Self { base, files, settler, ledger, lock, former_locks: Vec::new() }
+        Self { base, files, settler, ledger, lock, file_locks: Vec::new() }
     }
 }
 

@@ -198,7 +198,7 @@ impl KafkaToFile {
         stop: &Stop,
     ) -> Result<Parts<KafkaSource, impl Fn() -> Formatter + Send + Sync + use<>, FileSink, FileSyncer>, Fault>
     {
-        let OpenLog { base, files, settler, ledger, lock, former_locks: _ } = log;
+        let OpenLog { base, files, settler, ledger, lock, file_locks: _ } = log;
         let topics = files.iter().filter_map(|file| Some(file.topic.as_ref()?.topic.clone()));
         let topics: Vec<String> = topics.collect();
         let router = FileRouter::new(topics.clone());
@@ -352,7 +352,7 @@ impl Job for KafkaToFile {
         let log = self.take_log()?;
         self.counters.health.up(Stage::Opening, "opened");
         // The locks are held until every thread of the run has ended.
-        let _locks = (log.lock.clone(), log.former_locks.clone());
+        let _locks = (log.lock.clone(), log.file_locks.clone());
         let (ledger, paths) = (log.ledger.clone(), paths_by_number(&log.files));
         let parts = self.assemble(log, stop)?;
         self.log_start();

@@ -18,16 +18,14 @@ impl ReopenRequests {
 
     /// Looks for requests. They are read before the files are examined: a request that comes later must wait
     /// for the next look. True if every file must be reopened on request. `signals` counts those that ask the
-    /// same.
+    /// same. A request that comes while a file refuses to be reopened is served in the others, too.
     pub(super) fn look(&mut self, signals: u64) -> bool {
-        if self.asked.is_some() && self.signals == Some(signals) {
-            return false;
-        }
         let asked = self.lock.requests().unwrap_or_else(|error| {
             log::debug!("the lock file cannot be read: {error}");
             LockRequests::default()
         });
-        let is_request = asked.requests.contains(&LockRequest::Reopen);
+        let is_new = self.asked.as_ref() != Some(&asked);
+        let is_request = is_new && asked.requests.contains(&LockRequest::Reopen);
         if is_request || self.signals != Some(signals) {
             (self.asked, self.signals) = (Some(asked), Some(signals));
         }

@@ -21,6 +21,12 @@ impl Ledger {
         self.lock().has_settled_but(files)
     }
 
+    /// The journal's path, if the journal has several files: it may be on another disk than these.
+    pub(in crate::logfile) fn journal_of_several(&self) -> Option<PathBuf> {
+        let inner = self.lock();
+        inner.state.has_several_files().then(|| inner.journal.path().to_owned())
+    }
+
     /// The files of which a sync has failed since the start.
     pub fn failed_files(&self) -> Vec<FileNumber> {
         self.lock().files.failed().collect()

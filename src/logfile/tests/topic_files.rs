@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::faulty_disk::{Faults, disk_with};
+use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 use crate::logfile::disk::{Handle, OpenMode, RealDisk};
 use crate::logfile::journal::HALF_BYTES_MIN;
@@ -35,8 +35,12 @@ impl Topics {
     }
 
     fn options(&self) -> TopicFilesOptions {
-        let paths = TOPICS.iter().map(|topic| self.path(topic)).collect();
-        let topics = TOPICS.map(str::to_owned).into();
+        self.options_of(&TOPICS)
+    }
+
+    fn options_of(&self, topics: &[&str]) -> TopicFilesOptions {
+        let paths = topics.iter().map(|topic| self.path(topic)).collect();
+        let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
         TopicFilesOptions { base: self.dir.0.join("topics"), paths, topics, log_file: options(true) }
     }
 
@@ -54,6 +58,14 @@ impl Topics {
         let held = held_back.iter().map(held).collect();
         let eras = OpeningEras { set: Some(boot), file: &|_| Some(boot) };
         open_with(disk, &self.options(), held, HALF_BYTES_MIN, &eras, &mut self.memory)
+    }
+
+    /// Only these topics are read.
+    fn open_of(&mut self, topics: &[&str], boot: u128) -> OpenTopics {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let eras = OpeningEras { set: Some(boot), file: &|_| Some(boot) };
+        let options = self.options_of(topics);
+        open_with(&disk, &options, Vec::new(), HALF_BYTES_MIN, &eras, &mut self.memory).unwrap()
     }
 
     fn text(&self, topic: &str) -> String {
@@ -357,4 +369,103 @@ fn ranges_are_kept_behind_others_that_did_not_count() {
         assert_eq!((open.position("a"), open.position("b")), (Some(expected), Some(2)), "{left}, {settles}");
         assert_eq!(TOPICS.map(|topic| topics.text(topic)), [lines(expected), lines(2)]);
     }
+}
+
+/// The file of a topic that is not read any more is brought to what the journal says once, and is left alone
+/// from then on: another program may write it. If the topic comes back, its file is gone on with.
+#[test]
+fn the_file_of_a_topic_that_is_not_read_any_more_is_left_alone() {
+    let mut topics = Topics::new();
+    let mut open = topics.open(&[], 1).unwrap();
+    TOPICS.iter().for_each(|topic| open.write(topic));
+    open.settle();
+    TOPICS.iter().for_each(|topic| open.write(topic));
+    drop(open);
+    fs::write(topics.path("a"), lines(1) + "li").unwrap();
+    let mut open = topics.open_of(&["b"], 1);
+    assert_eq!((topics.text("a"), open.open_files()), (lines(1), vec!["b".to_owned()]));
+    open.write("b");
+    drop(open);
+    let foreign = lines(1) + "another program's\nand it writes on";
+    fs::write(topics.path("a"), &foreign).unwrap();
+    // After a loss of power, and after a kill.
+    for boot in [2, 2, 3] {
+        let mut open = topics.open_of(&["b"], boot);
+        assert_eq!(topics.text("a"), foreign, "boot {boot}");
+        open.write("b");
+        open.settle();
+        open.write("b");
+    }
+    let mut open = topics.open(&[], 3).unwrap();
+    assert_eq!((open.position("a"), open.refused.len()), (Some(1), 0));
+    open.write("a");
+    open.settle();
+    assert_eq!(topics.text("a"), foreign + "\nline 1\n");
+}
+
+/// What cannot be examined of the file of a topic that is not read any more waits for a start that can.
+#[test]
+fn the_file_of_a_topic_that_is_not_read_any_more_is_not_forgotten_while_it_is_away() {
+    for settles in [false, true] {
+        let mut topics = Topics::new();
+        let mut open = topics.open(&[], 1).unwrap();
+        open.write("a");
+        if settles {
+            open.settle();
+        }
+        drop(open);
+        topics.moves("a", "away");
+        fs::write(topics.dir.0.join("a"), "no directory").unwrap();
+        for _ in 0..2 {
+            let mut open = topics.open_of(&["b"], 2);
+            open.write("b");
+            open.settle();
+        }
+        fs::remove_file(topics.dir.0.join("a")).unwrap();
+        topics.moves("away", "a");
+        fs::write(topics.path("a"), lines(1) + "line 1\nli").unwrap();
+        let open = topics.open(&[], 2).unwrap();
+        assert_eq!((open.position("a"), topics.text("a")), (Some(1), lines(1)), "{settles}");
+    }
+}
+
+/// A journal that accepts no entry.
+#[derive(Debug, Default)]
+struct FullJournal(std::sync::atomic::AtomicBool);
+
+impl Faults for FullJournal {
+    fn write_at(&self, file: &FaultyFile<Self>, bytes: &[u8], at: u64) -> io::Result<()> {
+        if self.0.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(rustix::io::Errno::NOSPC.into());
+        }
+        file.inner.write_at(bytes, at)
+    }
+}
+
+/// The journal may be on another disk than the file: the text names the one that is full.
+#[test]
+fn a_refusal_of_the_journal_names_the_journal() {
+    let mut topics = Topics::new();
+    let full = Arc::new(FullJournal::default());
+    let mut open = topics.open_on(&disk_with(&full), &[], 1).unwrap();
+    open.write("a");
+    full.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    let (index, position) = open.ledger.written(&of("a")).unwrap();
+    let (bytes, mut crc) = (&b"line 1\n"[..], crc32fast::Hasher::new());
+    crc.update(bytes);
+    let change = PositionChange { index, position: position + 1, last: None };
+    let refused = open.files[0].1.append(&[Piece { bytes, crc: &crc }], &[change]);
+    let Err(crate::logfile::AppendError::Retry(why)) = refused else { panic!("{refused:?}") };
+    assert!(why.to_string().contains("topics.journal: "), "{why}");
+}
+
+/// A second pandad is kept off a topic's file, also if the file never had a journal of its own.
+#[test]
+fn a_topics_file_cannot_be_opened_by_another_pandad() {
+    let topics = Topics::new();
+    let opened = crate::logfile::open_topics(&topics.options(), Vec::new(), &mut RestartMemory::default());
+    let opened = opened.unwrap();
+    let other = crate::logfile::open(&topics.path("a"), &options(true), &mut RestartMemory::default());
+    assert!(other.is_err(), "two pandads write one file");
+    drop(opened);
 }

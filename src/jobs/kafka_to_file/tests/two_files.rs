@@ -1,5 +1,6 @@
 //! A job with a file for each of two topics: one file's disk refuses, the other's does not.
 
+use std::io::Write;
 use std::path::Path;
 
 use super::*;
@@ -250,6 +251,44 @@ fn a_rebalance_restarts_nothing_if_the_refusing_file_holds_no_records() {
     assert_eq!(two.content("b"), lines(4));
 }
 
+/// A request waits for the file that refuses. One that comes after it is served in the other files all the
+/// same: what was moved away there is done with.
+#[test]
+fn a_later_request_to_reopen_is_served_while_one_file_refuses() {
+    let mut two = TwoFiles::at_work();
+    let lock = PathBuf::from(format!("{}.lock", two.sync.base.display()));
+    let ask =
+        || std::fs::OpenOptions::new().append(true).open(&lock).unwrap().write_all(b"reopen\n").unwrap();
+    let answered = || {
+        let text = std::fs::read_to_string(&lock).unwrap();
+        text.lines().nth(3).unwrap().trim().parse::<u64>().unwrap()
+    };
+    let before = answered();
+    two.moves("a", "away");
+    let moves_b = |round: u32| {
+        let path = two.dir.join("b").join("out.log");
+        std::fs::rename(&path, path.with_extension(round.to_string())).unwrap();
+        path
+    };
+    let (first, is_there) = (moves_b(1), |path: &Path| path.exists());
+    ask();
+    two.sink.tick(&mut Vec::new()).unwrap();
+    assert!(is_there(&first) && answered() == before, "a refuses");
+    let second = moves_b(2);
+    ask();
+    two.sink.tick(&mut Vec::new()).unwrap();
+    assert!(is_there(&second), "b is not reopened");
+    assert_eq!(answered(), before);
+    two.moves("away", "a");
+    let until = Instant::now() + Duration::from_secs(20);
+    while answered() == before {
+        assert!(Instant::now() < until, "no answer");
+        std::thread::sleep(Duration::from_millis(20));
+        two.writes().unwrap();
+    }
+    assert_eq!(answered(), before + 2 * "reopen\n".len() as u64);
+}
+
 /// A partition that comes while its file refuses waits for it.
 #[test]
 fn nothing_is_read_for_a_file_that_refuses() {
@@ -354,5 +393,45 @@ fn a_file_that_cannot_be_opened_comes_later() {
     let files = opened.iter().flat_map(|log| &log.files);
     let topics: Vec<_> = files.map(|file| file.topic.clone().unwrap().topic).collect();
     assert_eq!((topics, refused.len()), (vec!["a".to_owned(), "b".to_owned()], 0));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// A file that another pandad has locked is waited for: otherwise one run ended after the other.
+#[test]
+fn a_file_that_is_locked_meanwhile_is_waited_for() {
+    let dir = std::env::temp_dir().join(format!("pandad-locked-{}", std::process::id()));
+    std::fs::create_dir_all(dir.join("b")).unwrap();
+    let mut opener = opener(&dir);
+    let (opened, refused) = opener.open_all();
+    opener.await_files(refused).unwrap();
+    let is_back = opener.watch();
+    // No other pandad can be there at the first attempt, which comes after 1 s.
+    std::fs::create_dir_all(dir.join("a")).unwrap();
+    let options = LogFileOptions { job: "test", sync: false, rotation: Rotation::off() };
+    let path = dir.join("a").join("out.log");
+    let other = logfile::open(&path, &options, &mut RestartMemory::default()).unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(!is_back(), "it cannot be opened");
+    drop(other);
+    let until = Instant::now() + Duration::from_secs(20);
+    while !is_back() {
+        assert!(Instant::now() < until, "it is not opened");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(opened);
+    assert_eq!(opener.open_all().0.unwrap().files.len(), 2);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// The lock of a file that cannot be opened is given back, or the attempts would take it for another pandad's.
+#[test]
+fn the_lock_of_a_file_that_cannot_be_opened_is_given_back() {
+    let dir = std::env::temp_dir().join(format!("pandad-given-back-{}", std::process::id()));
+    let options = two_topics(&dir, false);
+    std::fs::create_dir(dir.join("a/out.log.journal")).unwrap();
+    let opened = logfile::open_topics(&options, Vec::new(), &mut RestartMemory::default()).unwrap();
+    assert_eq!((opened.files.len(), opened.refused.len(), opened.file_locks.len()), (1, 1, 1));
+    assert!(logfile::is_unlocked(&options.paths[0]) && !logfile::is_unlocked(&options.paths[1]));
+    drop(opened);
     std::fs::remove_dir_all(&dir).unwrap();
 }
