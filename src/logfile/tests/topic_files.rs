@@ -7,7 +7,7 @@ use std::path::Path;
 use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 use crate::logfile::disk::{Handle, OpenMode, RealDisk};
-use crate::logfile::journal::HALF_BYTES_MIN;
+use crate::logfile::journal::{FilePlace, HALF_BYTES_MIN, NamedFile, RouteScope};
 use crate::logfile::topic_files::{OpenTopics, OpeningEras, open_with};
 use crate::logfile::{OpenError, TopicFilesOptions};
 
@@ -418,6 +418,7 @@ fn the_file_of_a_topic_that_is_not_read_any_more_is_not_forgotten_while_it_is_aw
         fs::write(topics.dir.0.join("a"), "no directory").unwrap();
         for _ in 0..2 {
             let mut open = topics.open_of(&["b"], 2);
+            assert!(open.refused.is_empty(), "nobody waits for it: {:?}", open.refused);
             open.write("b");
             open.settle();
         }
@@ -468,4 +469,25 @@ fn a_topics_file_cannot_be_opened_by_another_pandad() {
     let other = crate::logfile::open(&topics.path("a"), &options(true), &mut RestartMemory::default());
     assert!(other.is_err(), "two pandads write one file");
     drop(opened);
+}
+
+/// With other placeholders in the path, the same journal may have had files of periods, which are to be moved
+/// when these are complete.
+#[test]
+fn the_files_of_periods_are_not_those_of_topics_that_are_not_read_any_more() {
+    let mut topics = Topics::new();
+    let open = topics.open(&[], 1).unwrap();
+    let at = |name: &str| {
+        fs::write(topics.dir.0.join(name), "").unwrap();
+        let file = RealDisk.stat(&topics.dir.0.join(name)).unwrap().id;
+        FilePlace { file, end: 0, before: 0, head: None }
+    };
+    let named = |path: &str, until| NamedFile { path: path.into(), until, scope: RouteScope::default() };
+    let files = vec![(named("day.log", Some(1)), at("day.log")), (named("c.log", None), at("c.log"))];
+    open.ledger.begin_files(files).unwrap();
+    drop(open);
+    let open = topics.open(&[], 1).unwrap();
+    let known =
+        ["day.log", "c.log", "a/out.log"].map(|path| open.ledger.number_of(Path::new(path)).is_some());
+    assert_eq!(known, [true, false, true]);
 }
