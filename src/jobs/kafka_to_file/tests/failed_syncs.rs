@@ -1,6 +1,6 @@
 //! Two files, of which one cannot be synced.
 
-use super::two_files::opener;
+use super::file_openings::opener;
 use super::*;
 use crate::logfile::{Piece, PositionChange};
 

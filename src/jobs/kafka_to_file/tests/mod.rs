@@ -4,6 +4,7 @@
 mod cut;
 mod events;
 mod failed_syncs;
+mod file_openings;
 mod filtered;
 mod formatter;
 mod one_member;
