@@ -80,10 +80,10 @@ fn whether_files_are_compressed_may_change_between_two_runs() {
 }
 
 fn each_is_in_its_file_once(gzip: Gzip) {
-    let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 200 } else { 8 };
+    let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 200 } else { 4 };
     let (states, bad) = every_crash_point(Mistake::Nothing, gzip, ways);
     println!("{states} states of several files after a crash, compressed {gzip:?}, {} bad", bad.len());
-    assert!(states > 4000, "{states} are not every crash point");
+    assert!(states > 2000, "{states} are not every crash point");
     assert!(bad.is_empty(), "{} of {states}:\n{}", bad.len(), bad[..bad.len().min(8)].join("\n"));
 }
 

@@ -59,14 +59,14 @@ fn finish(world: &mut World, has_ended: bool, dice: &mut fastrand::Rng, way: u64
 
 #[test]
 fn a_failed_sync_of_any_file_loses_and_repeats_no_record() {
-    let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 400 } else { 5 };
+    let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 400 } else { 3 };
     for gzip in [Gzip::Never, Gzip::Always] {
         let (states, bad) = every_failed_sync(false, gzip, ways);
         println!(
             "{states} states of several files after a failed sync, compressed {gzip:?}, {} bad",
             bad.len()
         );
-        assert!(states > 300, "{states} are not every sync");
+        assert!(states > 180, "{states} are not every sync");
         assert!(bad.is_empty(), "{} of {states}:\n{}", bad.len(), bad[..bad.len().min(8)].join("\n"));
     }
 }
