@@ -20,8 +20,8 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 const PARTITIONS: usize = 4;
-/// From one record's time to the next one's of its partition, in milliseconds: two minutes a record.
-const STEP: u64 = 120_000;
+/// The records of a partition have the times of three hours, in milliseconds.
+const SPAN: u64 = 3 * 3_600_000;
 /// Files that may be open if nobody says otherwise.
 const OPEN: usize = 256;
 /// In KiB.
@@ -52,7 +52,7 @@ impl Wide {
         let records = (count * PARTITIONS) as u64 * each;
         let produce = Produce::new("wide", &kafka, &stem, records).with("--topics", count);
         let produce = produce.with("--rate", rate).with("--partitions", PARTITIONS).with("--linger", 100);
-        let producing = Some(produce.with("--time", FIRST).with("--step", STEP).start());
+        let producing = Some(produce.with("--time", FIRST).with("--step", SPAN / each).start());
         Wide { kafka, stem, topics, each, producing, most: Most::default() }
     }
 
@@ -63,7 +63,7 @@ impl Wide {
 
     /// Partitions are numbered through.
     fn file_of(&self, root: &Path, Place { partition, index }: Place) -> PathBuf {
-        let hour = index * STEP / 3_600_000;
+        let hour = index * (SPAN / self.each) / 3_600_000;
         root.join(format!(
             "{}/2023-11-{:02}T{:02}.log",
             self.topics[partition / PARTITIONS],
