@@ -175,7 +175,7 @@ impl JournalState {
             let Some(known) = self.partitions.get_mut(&commit.index) else { continue };
             // Later marks repeat the list, too: without it, pandad's own commit would look like a reset.
             known.moved = at;
-            known.replaced = (at, known.replaced.1.max(mark.sequence));
+            known.replaced.0 = at;
             let state = &mut known.state;
             if let Some(acknowledged) = commit.acknowledged {
                 state.committed = vec![acknowledged];

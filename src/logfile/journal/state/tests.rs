@@ -163,3 +163,26 @@ fn a_partition_that_is_replaced_leaves_earlier_ranges() {
     state.forget_partitions();
     assert!(state.partitions.is_empty() && state.find(&TopicPartition::new("t", 0)).is_none());
 }
+
+/// The disk of one file refuses a range while a commit of the same partition is journalled. If that mark is
+/// lost, a later one repeats the partition's state, and the held range still moves the position.
+#[test]
+fn a_held_range_moves_its_partition_although_a_lost_mark_had_a_commit() {
+    let held = |sequence, commits| match mark(sequence, commits) {
+        JournalEntry::Mark(mark) => Mark { held: vec![2], ..mark },
+        _ => panic!("not a mark"),
+    };
+    let before = vec![partition(0, 0), range(1, 10), range(2, 20), range(3, 30)];
+    let mut whole = added_up(before.clone());
+    // The third range is another partition's.
+    whole.recent[2].changes.clear();
+    let mut lost = whole.clone();
+    whole.apply(JournalEntry::Mark(held(3, vec![(0, 10)])), 100);
+    let repeat = whole.repeat(&whole.settled_by(3, &[2]), 50);
+    assert_eq!(repeat.partitions.len(), 1, "the commit is repeated");
+    lost.apply(JournalEntry::Mark(Mark { repeat, ..held(3, Vec::new()) }), 200);
+    assert_eq!(lost.recent, whole.recent);
+    lost.apply(mark(3, Vec::new()), 300);
+    let (_, known) = lost.find(&TopicPartition::new("t", 0)).unwrap();
+    assert_eq!(known.position, 20);
+}
