@@ -113,7 +113,9 @@ pub(super) fn name_found(
     let shown = at.display();
     match found {
         Ok(JournalRead::Journal { journal, contents, .. }) => Ok((*journal, *contents)),
-        Ok(JournalRead::Missing) => Err(format!("{shown}: there is none")),
+        Ok(JournalRead::Missing) => {
+            Err(format!("{shown}: there is none; pandad writes it when it starts with this path"))
+        }
         Ok(JournalRead::Unreadable(why)) => Err(format!("{shown}: not a journal that can be read: {why}")),
         Ok(JournalRead::TakenOver(taken)) => Err(taken.refusal(at)),
         Ok(JournalRead::Later(version)) => {

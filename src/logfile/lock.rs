@@ -83,6 +83,19 @@ pub struct LockRequests {
 }
 
 impl Lock {
+    /// Takes the lock of the journal of several files at `base`.
+    ///
+    /// # Errors
+    /// `Fatal` if another pandad holds it.
+    pub fn take_of_several(base: &Path) -> Result<Self, OpenError> {
+        Self::take(base).map_err(|error| match error {
+            OpenError::Fatal(text) => OpenError::Fatal(format!(
+                "{text}, or other topics to the same path: then give one of the two another directory"
+            )),
+            other => other,
+        })
+    }
+
     /// Takes the lock of the log file at `path`.
     ///
     /// # Errors

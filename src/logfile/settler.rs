@@ -1,6 +1,7 @@
 //! The end of a log file that syncs: it makes durable what was written.
 
 use std::io;
+use std::path::PathBuf;
 
 use super::checkpoint::Checkpoint;
 use super::journal::FileNumber;
@@ -17,6 +18,11 @@ impl Settler {
     /// As [`Ledger::failed_files`].
     pub fn failed_files(&self) -> Vec<FileNumber> {
         self.ledger.failed_files()
+    }
+
+    /// Where the journal is.
+    pub fn journal_path(&self) -> PathBuf {
+        self.ledger.journal_path()
     }
 
     /// Makes a checkpoint durable. On return, its positions may be committed.

@@ -60,7 +60,7 @@ pub fn open_topics(
 ) -> Result<TopicFiles, OpenError> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     check_path(&*disk, &options.base)?;
-    let lock = Lock::take(&options.base)?;
+    let lock = Lock::take_of_several(&options.base)?;
     let (mut refused, mut file_locks) = (held_back, Vec::new());
     for path in &options.paths {
         if refused.iter().any(|(other, _)| other == path) {

@@ -12,8 +12,6 @@ use crate::report::JobHealth;
 
 /// The journal of a run and what it is of, open and locked.
 pub(super) struct OpenLog {
-    /// The path beside which the journal is.
-    pub(super) base: PathBuf,
     pub(super) files: Vec<OpenFile>,
     pub(super) settler: Settler,
     pub(super) ledger: Ledger,
@@ -38,9 +36,9 @@ pub(super) struct TopicFile {
 }
 
 impl OpenLog {
-    fn of_one(base: PathBuf, end: FileEnd, (settler, ledger, lock): (Settler, Ledger, Lock)) -> Self {
-        let files = vec![OpenFile { path: base.clone(), end, topic: None }];
-        Self { base, files, settler, ledger, lock, file_locks: Vec::new() }
+    fn of_one(path: PathBuf, end: FileEnd, (settler, ledger, lock): (Settler, Ledger, Lock)) -> Self {
+        let files = vec![OpenFile { path, end, topic: None }];
+        Self { files, settler, ledger, lock, file_locks: Vec::new() }
     }
 }
 

@@ -139,8 +139,8 @@ impl FileOpener {
             return (None, refused);
         }
         let (settler, ledger, lock) = (opened.settler, opened.ledger, opened.lock);
-        let (base, file_locks) = (options.base.clone(), opened.file_locks);
-        (Some(OpenLog { base, files, settler, ledger, lock, file_locks }), refused)
+        let file_locks = opened.file_locks;
+        (Some(OpenLog { files, settler, ledger, lock, file_locks }), refused)
     }
 
     fn is_awaited(&self, path: &Path) -> bool {

@@ -198,7 +198,7 @@ impl KafkaToFile {
         stop: &Stop,
     ) -> Result<Parts<KafkaSource, impl Fn() -> Formatter + Send + Sync + use<>, FileSink, FileSyncer>, Fault>
     {
-        let OpenLog { base, files, settler, ledger, lock, file_locks: _ } = log;
+        let OpenLog { files, settler, ledger, lock, file_locks: _ } = log;
         let topics = files.iter().filter_map(|file| Some(file.topic.as_ref()?.topic.clone()));
         let topics: Vec<String> = topics.collect();
         let router = FileRouter::new(topics.clone());
@@ -256,7 +256,7 @@ impl KafkaToFile {
                 stop: stop.clone(),
                 gate,
             },
-            settle: FileSyncer { settler, base, paths, counters: counters() },
+            settle: FileSyncer { settler, paths, counters: counters() },
         })
     }
 

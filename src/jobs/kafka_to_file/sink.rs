@@ -153,8 +153,6 @@ impl FileSink {
 /// Syncs the files and their journal.
 pub(super) struct FileSyncer {
     pub(super) settler: Settler,
-    /// The path beside which the journal is.
-    pub(super) base: PathBuf,
     /// The files by their numbers in the journal.
     pub(super) paths: Vec<(FileNumber, PathBuf)>,
     pub(super) counters: Arc<Counters>,
@@ -183,7 +181,10 @@ impl pipeline::Settle for FileSyncer {
                 }
                 Ok(Feedback::Settled(Settled { commits }))
             }
-            Err(error) => Err(cannot_sync(self.failed_paths().next().unwrap_or(&self.base), &error).into()),
+            Err(error) => {
+                let journal = self.settler.journal_path();
+                Err(cannot_sync(self.failed_paths().next().unwrap_or(&journal), &error).into())
+            }
         }
     }
 }

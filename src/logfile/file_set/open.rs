@@ -33,7 +33,7 @@ pub struct FileSet {
 pub fn open_set(options: &FileSetOptions, memory: &mut RestartMemory) -> Result<FileSet, OpenError> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     check_path(&*disk, &options.base)?;
-    let lock = Lock::take(&options.base)?;
+    let lock = Lock::take_of_several(&options.base)?;
     let (writers, settler, ledger) = open_with(&disk, options, HALF_BYTES_MIN, era(&options.base), memory)?;
     Ok(FileSet { writers, settler, ledger, lock })
 }

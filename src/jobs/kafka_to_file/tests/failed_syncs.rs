@@ -57,7 +57,7 @@ fn a_failed_sync_is_told_of_its_file_only() {
     let checkpoint = opened.ledger.checkpoint().failed();
     let paths = opened.files.iter().map(|(path, writer)| (writer.number(), path.clone())).collect();
     let counters = Counters::shared("test", CountedUnit::Records);
-    let mut sync = FileSyncer { settler: opened.settler, base: options.base, paths, counters };
+    let mut sync = FileSyncer { settler: opened.settler, paths, counters };
     match sync.settle(checkpoint) {
         Err(RunError::Fault(Fault::Restart(why))) => {
             assert!(why.starts_with(&format!("cannot sync {}: ", options.paths[1].display())), "{why}");
@@ -65,5 +65,14 @@ fn a_failed_sync_is_told_of_its_file_only() {
         _ => panic!("it was synced"),
     }
     assert_eq!(opened.ledger.failed_files(), [number]);
+    // If no file has failed, it was the journal.
+    sync.paths.clear();
+    match sync.settle(opened.ledger.checkpoint().failed()) {
+        Err(RunError::Fault(Fault::Restart(why))) => {
+            let journal = dir.join("topics.journal");
+            assert!(why.starts_with(&format!("cannot sync {}: ", journal.display())), "{why}");
+        }
+        _ => panic!("it was synced"),
+    }
     std::fs::remove_dir_all(&dir).unwrap();
 }

@@ -173,7 +173,7 @@ impl Member {
             stop,
             gate,
         };
-        let sync = FileSyncer { settler: log.settler, base: path, paths, counters: Arc::clone(&counters) };
+        let sync = FileSyncer { settler: log.settler, paths, counters: Arc::clone(&counters) };
         Member {
             dir,
             world,

@@ -55,12 +55,7 @@ impl TwoFiles {
             is_file_back: Box::new(|| false),
             stop: stop.clone(),
         });
-        let sync = FileSyncer {
-            settler: opened.settler,
-            base: options.base,
-            paths: numbers,
-            counters: Arc::clone(&counters),
-        };
+        let sync = FileSyncer { settler: opened.settler, paths: numbers, counters: Arc::clone(&counters) };
         let (buffers, requests) = (BufferPool::new(2), ReopenRequests::new(opened.lock));
         let sink =
             FileSink { router, files, ledger: ledger.clone(), requests, buffers, counters, stop, gate };
@@ -255,7 +250,7 @@ fn a_rebalance_restarts_nothing_if_the_refusing_file_holds_no_records() {
 #[test]
 fn a_later_request_to_reopen_is_served_while_one_file_refuses() {
     let mut two = TwoFiles::at_work();
-    let lock = PathBuf::from(format!("{}.lock", two.sync.base.display()));
+    let lock = two.sync.settler.journal_path().with_extension("lock");
     let ask =
         || std::fs::OpenOptions::new().append(true).open(&lock).unwrap().write_all(b"reopen\n").unwrap();
     let answered = || {
