@@ -120,11 +120,14 @@ pub(super) struct OpeningEras<'a> {
 
 /// As [`era`], of all file systems with files.
 fn era_of(base: &Path, paths: &[PathBuf]) -> Option<u128> {
-    let own = mount_id(directory_of(base));
-    let mounts: BTreeSet<u64> = paths.iter().map(|path| mount_id(directory_of(path))).collect();
+    let mounts = paths.iter().map(|path| mount_id(directory_of(path))).collect();
+    era(base).map(|era| with_mounts(era, mount_id(directory_of(base)), mounts))
+}
+
+/// Differs for each set of mounts. The journal's own counts already.
+pub(super) fn with_mounts(era: u128, own: u64, mounts: BTreeSet<u64>) -> u128 {
     let others = mounts.into_iter().filter(|mount| *mount != own);
-    let mixed = |era: u128, mount| era.rotate_left(7) ^ u128::from(mount);
-    era(base).map(|era| others.fold(era, mixed))
+    others.fold(era, |era, mount| era.rotate_left(7) ^ u128::from(mount))
 }
 
 /// What is open of the files, without a lock.

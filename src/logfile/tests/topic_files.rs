@@ -1,6 +1,7 @@
 //! The files of several topics on one journal. One that cannot be opened keeps its unsettled ranges until it
 //! can be, and the others go on.
 
+mod openings;
 mod others;
 
 use std::os::unix::fs::PermissionsExt;
@@ -67,6 +68,15 @@ impl Topics {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let eras = OpeningEras { set: Some(boot), file: &|_| Some(boot) };
         let options = self.options_of(topics);
+        open_with(&disk, &options, Vec::new(), HALF_BYTES_MIN, &eras, &mut self.memory).unwrap()
+    }
+
+    /// The topics' files have this name.
+    fn open_as(&mut self, name: &str, boot: u128) -> OpenTopics {
+        let mut options = self.options();
+        options.paths.iter_mut().for_each(|path| path.set_file_name(name));
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let eras = OpeningEras { set: Some(boot), file: &|_| Some(boot) };
         open_with(&disk, &options, Vec::new(), HALF_BYTES_MIN, &eras, &mut self.memory).unwrap()
     }
 
