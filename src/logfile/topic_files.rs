@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::disk::{Disk, OpenMode, RealDisk, directory_of, mount_id, with_suffix};
-use super::file_set::{LeftFiles, TakenFile, leave_later, recover, take_over};
+use super::file_set::{LeftFiles, TakenFile, leave_later, recover, take_over, try_take_over};
 use super::journal::{FileNumber, FilePlace, HALF_BYTES_MIN, MarkedFile, NamedFile, RouteScope};
 use super::label::LogLabel;
 use super::lock::is_unlocked;
@@ -90,9 +90,10 @@ pub fn open_topics(
 /// # Errors
 /// Why not.
 pub fn try_topic_file(path: &Path, options: &LogFileOptions, sync_failed: bool) -> Result<(), OpenError> {
-    let disk = RealDisk;
-    check_path(&disk, path)?;
-    check_names(&disk, path, &options.rotation)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    check_path(&*disk, path)?;
+    check_names(&*disk, path, &options.rotation)?;
+    try_take_over(&disk, path)?;
     if !is_unlocked(path) {
         return Err(OpenError::Retry(format!("{}: locked", with_suffix(path, ".lock").display())));
     }

@@ -31,5 +31,5 @@ pub(super) use recovery::{KEPT_FORGOTTEN, ONE_PART_IS_ENOUGH, PARTS_STAY, UNEXAM
 pub use routed::RoutedPieces;
 #[cfg(test)]
 pub(super) use take_over::mistakes;
-pub(super) use take_over::{TakenFile, leave_later, take_over};
+pub(super) use take_over::{TakenFile, leave_later, take_over, try_take_over};
 pub use writers::FileWriters;

@@ -61,8 +61,7 @@ pub(in crate::logfile) fn take_over(
     let mut found = read_journal(disk, file.path, label, boot, memory)?;
     let Some(journal) = found.journal.take() else { return Ok(false) };
     if found.replayed.state.has_several_files() {
-        let why = "this is the journal of several files, and not of this one alone; move it away";
-        return Err(OpenError::Fatal(format!("{}: {why}", at.display())));
+        return Err(OpenError::Fatal(format!("{}: {OF_SEVERAL}", at.display())));
     }
     let is_later = ledger.lacks(&found.replayed.state, journal.identity());
     #[cfg(test)]
@@ -79,6 +78,25 @@ pub(in crate::logfile) fn take_over(
     journal.hand_over(ledger.identity(), &to).map_err(by_disk)?;
     Ok(is_later)
 }
+
+/// Whether the file's own journal, if there is one, can probably be taken over. Nothing is changed.
+///
+/// # Errors
+/// Why not.
+pub(in crate::logfile) fn try_take_over(disk: &Arc<dyn Disk>, path: &Path) -> Result<(), OpenError> {
+    let at = with_suffix(path, ".journal");
+    let why = match JournalFile::look(disk, &at).map_err(|error| classify(&at, &error))? {
+        JournalRead::Journal { contents, .. } => match contents.replay(None) {
+            Ok(old) if old.state.has_several_files() => OF_SEVERAL.to_owned(),
+            _ => return Ok(()),
+        },
+        JournalRead::Later(version) => format!("a later pandad wrote it, in version {version} of the format"),
+        JournalRead::Missing | JournalRead::TakenOver(_) | JournalRead::Unreadable(_) => return Ok(()),
+    };
+    Err(OpenError::Fatal(format!("{}: {why}", at.display())))
+}
+
+const OF_SEVERAL: &str = "this is the journal of several files, and not of this one alone; move it away";
 
 /// Brings the file to what its old journal says, and the state of that journal into the set's.
 fn take_in(

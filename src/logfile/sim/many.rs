@@ -112,6 +112,8 @@ struct World {
     runs: u32,
     /// What the process remembers if it is not killed.
     sync_failed: bool,
+    /// The files that another program renamed when their compressed copies were published already.
+    copied: BTreeSet<Option<usize>>,
 }
 
 struct Run {
@@ -157,8 +159,16 @@ impl World {
         }
         disk.sync_names(Path::new("/log/b/0")).unwrap();
         disk.set_flaw(flaw);
-        let (gzip, runs) = (Gzip::Never, 0);
-        Self { disk, group: [None, None, None], boot: 1, mistake, gzip, runs, sync_failed: false }
+        Self {
+            disk,
+            group: [None, None, None],
+            boot: 1,
+            mistake,
+            gzip: Gzip::Never,
+            runs: 0,
+            sync_failed: false,
+            copied: BTreeSet::new(),
+        }
     }
 
     fn compressing(self, gzip: Gzip) -> Self {
@@ -227,10 +237,7 @@ impl World {
             Step::Finish => run.finish(run.next.into_iter().min()?),
             Step::FinishEarly => run.finish(run.next.into_iter().max()?),
             Step::Moved(number, record) => {
-                let path = path_of(number, record);
-                let to = PathBuf::from(format!("{}.{}", path.display(), self.disk.operations()));
-                // The other program may fail, too.
-                let _ = self.disk.rename(&path, &to);
+                self.move_away(&path_of(number, record));
                 Some(())
             }
             Step::Ship => self.ship(),
@@ -255,7 +262,7 @@ impl World {
     /// What is wrong with the files in the end.
     fn faults(&self) -> Vec<String> {
         let (mut faults, mut seen) = (Vec::new(), BTreeMap::<(usize, i64), usize>::new());
-        let mut numbers = BTreeSet::new();
+        let mut numbers = self.copied.clone();
         for (name, bytes) in self.disk.contents("/") {
             // A file that is being moved has two names, and somebody else may rename one of these.
             if name.starts_with("/log/all.") || !numbers.insert(self.disk.number_of(&name)) {

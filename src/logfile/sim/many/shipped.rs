@@ -1,4 +1,4 @@
-//! Another program takes complete files away. They are found again by their names.
+//! Another program takes files away. They are found again by their names.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,26 @@ use super::World;
 use crate::logfile::disk::Disk;
 
 impl World {
+    /// Renames a file beside its path, as log rotation does. If the compressed copy of the file is published
+    /// already, pandad was about to remove the file: nothing shows later that the renamed file is the same.
+    pub(super) fn move_away(&mut self, path: &Path) {
+        let name = path.display().to_string();
+        let contents = self.disk.contents("/");
+        let held = contents.iter().find(|(other, _)| *other == name).map(|(_, bytes)| bytes);
+        let is_copy = |(other, bytes): &(String, Vec<u8>)| {
+            let is_published = other.starts_with("/done/") || other.starts_with("/away/");
+            is_published
+                && where_written(other).starts_with(&format!("{name}.gz"))
+                && plain(other, bytes.clone()).as_ref() == held
+        };
+        let number = self.disk.number_of(&name);
+        let to = PathBuf::from(format!("{name}.{}", self.disk.operations()));
+        // The other program may fail, too.
+        if self.disk.rename(path, &to).is_ok() && contents.iter().any(is_copy) {
+            self.copied.insert(number);
+        }
+    }
+
     /// Moves every complete file to another directory.
     pub(super) fn ship(&self) -> Option<()> {
         for (name, _) in self.disk.contents("/done/") {

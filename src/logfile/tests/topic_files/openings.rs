@@ -117,7 +117,7 @@ fn a_mount_that_is_made_anew_makes_another_era() {
 /// probed with a file beside it.
 #[test]
 fn a_refused_file_is_tried_as_far_as_its_trouble_asks() {
-    let topics = Topics::new();
+    let mut topics = Topics::new();
     let (path, log_file) = (topics.path("a"), options(true));
     fs::create_dir(topics.dir.0.join("a/out.log.probe")).unwrap();
     let tried = |sync_failed| try_topic_file(&path, &log_file, sync_failed);
@@ -128,6 +128,15 @@ fn a_refused_file_is_tried_as_far_as_its_trouble_asks() {
     fs::remove_dir(topics.dir.0.join("a/out.log.probe")).unwrap();
     assert!(tried(true).is_ok());
     assert_eq!(fs::read_dir(topics.dir.0.join("a")).unwrap().count(), 1, "only the file");
+    // Without this, all files would be opened anew each minute because of a journal that stays as it is.
+    fs::create_dir(topics.dir.0.join("a/out.log.journal")).unwrap();
+    assert!(tried(false).is_err(), "its own journal cannot be read");
+    fs::remove_dir(topics.dir.0.join("a/out.log.journal")).unwrap();
+    drop(topics.open(&[], 1).unwrap());
+    fs::copy(topics.dir.0.join("topics.journal"), topics.dir.0.join("a/out.log.journal")).unwrap();
+    assert!(tried(false).is_err(), "beside it is a journal of several files");
+    fs::remove_file(topics.dir.0.join("a/out.log.journal")).unwrap();
+    assert!(tried(false).is_ok());
     let long = topics.dir.0.join("a").join("n".repeat(250));
     fs::write(&long, "").unwrap();
     assert!(try_topic_file(&long, &log_file, false).is_err(), "its journal's name would be too long");
