@@ -91,7 +91,7 @@ pub enum ClientChoice {
 
 impl Choice for ClientChoice {
     const WORDS: &'static [Word<Self>] = &[
-        ("auto", Self::Auto, "`native` from Kafka 0.11 on, `crate` before"),
+        ("auto", Self::Auto, "`native`, but `crate` with offsets in ZooKeeper"),
         ("crate", Self::Crate, "the `kafka` package"),
         ("native", Self::Native, "pandad's own"),
     ];

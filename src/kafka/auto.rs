@@ -23,6 +23,11 @@ use crate::threads;
 /// transactions: Kafka 0.11 (KIP-98).
 const FETCH_STORED_FORMAT_SINCE: i16 = 4;
 
+/// These brokers were read by the crate, which leaves out what a line can have now.
+const LINES_DIFFER: &str = "kafka_to_file: brokers before 0.11 are read by pandad's own client, which shows \
+                            timestamps, empty values, and sizes and checksums as they are stored; \
+                            kafka['client']='crate' writes lines as before";
+
 /// Which client reads (`kafka['client']`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetcherKind {
@@ -108,7 +113,11 @@ impl AutoFetcher {
         let zookeeper = self.kind == FetcherKind::Auto { zookeeper: true };
         // The crate cannot leave out records of aborted transactions, so `read_committed` needs the native
         // client.
-        stored && (!zookeeper || self.cluster.read_committed)
+        let native = !zookeeper || stored && self.cluster.read_committed;
+        if native && !stored {
+            log::info!("{}", LINES_DIFFER);
+        }
+        native
     }
 }
 

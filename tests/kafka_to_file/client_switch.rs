@@ -89,3 +89,29 @@ fn by_its_offset(kafka: &Kafka, store: Store) {
     let report = check::files(&[TURNS.len() as u64 * MORE; 2], &files).unwrap();
     assert!(report.whole(), "{report}\n{}", report.examples.join("\n"));
 }
+
+/// The crate cannot read lz4, and `auto` chose it on old brokers once: what it has written goes on.
+#[test]
+fn auto_goes_on_after_the_crate_and_reads_lz4_of_old_brokers() {
+    let mut versions = vec!["0.10.2.2"];
+    versions.extend(all().then_some("0.9.0.1"));
+    for kafka in versions.into_iter().map(kafka) {
+        let tested = kafka.tested("lz4 by auto, after the crate");
+        let (topic, group) = (unique("auto"), unique("auto"));
+        kafka.create(&topic, 2);
+        let mut daemon = Daemon::new(&inv(&kafka, &topic, &group, Store::Kafka, ClientKind::Crate));
+        for (turn, codec) in ["gzip", "lz4"].into_iter().enumerate() {
+            let turn = turn as u64;
+            let produce = Produce::seq(&kafka, &topic, MORE * 2).with("--partitions", 2);
+            produce.with("--first", turn * MORE).with("--codec", codec).with("--linger", 20).run();
+            daemon.start();
+            daemon.wait_written(&[(turn + 1) * MORE; 2], seconds(60));
+            let said = daemon.log_lines("brokers before 0.11 are read by pandad's own client");
+            assert_eq!(said.len() as u64, turn, "{said:?}");
+            daemon.kill9();
+            daemon.configure(&Inv::log(&kafka, &topic, &group));
+        }
+        daemon.assert_whole(&[MORE * 2; 2]);
+        tested.passed(format_args!("{} records", MORE * 4));
+    }
+}
