@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{PARTITIONS, PATHS, World, crc_of, journal_of, options, write_of};
+use super::{PARTITIONS, PATHS, RECORDS, World, crc_of, journal_of, options, write_of};
 use crate::logfile::journal::as_version;
 use crate::logfile::{Disk, LogWriter, Piece, RestartMemory, Settler, open_with};
 
@@ -73,6 +73,9 @@ impl World {
         let mut next = self.resume_all(&ledger, numbers.iter().copied())?;
         for write in 0..run.settled + run.unsettled {
             for number in &numbers {
+                if next[*number] == RECORDS {
+                    continue;
+                }
                 let records = next[*number]..next[*number] + 1;
                 next[*number] += 1;
                 let (bytes, change) = write_of(&ledger, *number, records)?;
