@@ -56,11 +56,12 @@ impl KnownFiles {
         found.map(|(path, known)| (path.clone(), known.clone())).collect()
     }
 
-    /// The file is about to be moved.
+    /// The file is about to be moved, which can take a while. Lines go to another file from now on.
     pub(super) fn close(&mut self, path: &Path, to: PathBuf) {
         if let Some(known) = self.files.get_mut(path) {
             known.closing = Some(to);
         }
+        self.late.retain(|_, late| late != path);
     }
 
     /// Nothing more goes to the file.

@@ -51,19 +51,21 @@ enum Step {
     Finish,
     /// Also those whose records are still to come for some partitions: these are late.
     FinishEarly,
+    /// As [`Self::FinishEarly`], and what is to be compressed is not published yet.
+    BeginToFinish,
     /// Another program takes complete files away.
     Ship,
 }
 
 #[rustfmt::skip]
 const SCRIPT: &[Step] = {
-    use Step::{Append, Both, Finish, FinishEarly, Moved, Settle, Ship};
+    use Step::{Append, BeginToFinish, Both, Finish, FinishEarly, Moved, Settle, Ship};
     &[
         Append(0, 3), Append(2, 2), Settle, Both(2), Append(2, 3), Settle, Append(1, 4), Append(0, 1),
         Moved(0, 0), Append(0, 3), Append(2, 1), Settle, Append(1, 2), Moved(2, 5), Append(2, 4),
         Append(0, 2), Settle, FinishEarly, Both(3), Moved(1, 6), Settle, Append(1, 3), Append(2, 1),
         Append(0, 4), Settle, Finish, Append(1, 2), Ship, Append(0, 5), Settle, FinishEarly, Append(2, 1),
-        Append(1, 3), Settle, Finish,
+        Append(1, 3), Settle, BeginToFinish, Append(1, 2), Settle, Finish,
     ]
 };
 
@@ -236,6 +238,7 @@ impl World {
             Step::Both(count) => run.append(&[0, 1], count),
             Step::Finish => run.finish(run.next.into_iter().min()?),
             Step::FinishEarly => run.finish(run.next.into_iter().max()?),
+            Step::BeginToFinish => run.begin_to_finish(run.next.into_iter().max()?),
             Step::Moved(number, record) => {
                 self.move_away(&path_of(number, record));
                 Some(())
@@ -325,6 +328,13 @@ impl Run {
             }
         }
         panic!("refused again and again")
+    }
+
+    fn begin_to_finish(&mut self, before: i64) -> Option<()> {
+        match self.writers.finish(&CompleteBefore::all(before)) {
+            Err(AppendError::Retry(error)) if !error.to_string().ends_with(STOPPED) => Some(()),
+            done => done.ok().map(drop),
+        }
     }
 
     /// Writes up to `count` records of each of these partitions, which have one topic. If the disk refuses
