@@ -2,6 +2,7 @@
 //! because each attempt on a failing disk has the same findings, and whether a sync has failed.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use super::label::LogLabel;
 
@@ -28,12 +29,26 @@ pub struct RestartMemory {
     /// Whether a sync has failed since the last opening. If so, the disk may hold any part of what was
     /// written since then, also of the journal's own entries.
     pub sync_failed: bool,
+    /// The files of which the last take-over has failed: the disk may lack what their journals seem to hold.
+    untaken: HashSet<PathBuf>,
 }
 
 impl RestartMemory {
     /// Makes the next opening log its findings again.
     pub fn forget_findings(&mut self) {
         self.findings.clear();
+    }
+
+    /// Whether the last take-over of this file has failed.
+    pub(super) fn is_untaken(&self, path: &Path) -> bool {
+        self.untaken.contains(path)
+    }
+
+    pub(super) fn record_take_over(&mut self, path: &Path, has_failed: bool) {
+        match has_failed {
+            true => self.untaken.insert(path.to_owned()),
+            false => self.untaken.remove(path),
+        };
     }
 
     pub(super) fn info(&mut self, label: &LogLabel, finding: Finding, text: &str) {

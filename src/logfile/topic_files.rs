@@ -158,16 +158,19 @@ pub(super) fn open_with(
     let ledger = begin_ledger(disk, base, found, half, label.clone())?.leaving(left.numbers());
     // A start that was killed may have created the journal, and the files can be in other directories.
     disk.sync_names(root).map_err(|error| classify(root, &error))?;
-    memory.sync_failed = false;
     refused.extend(std::mem::take(&mut left.refused));
+    let sync_failed = memory.sync_failed;
     for (path, topic) in options.paths.iter().zip(&options.topics) {
         if refused.iter().any(|(other, _)| other == path) {
             continue;
         }
         let file = TakenFile { root, path, topic };
+        memory.sync_failed = sync_failed || memory.is_untaken(path);
         let taken = take_over(disk, &ledger, file, (eras.file)(path), (&label, memory));
+        memory.record_take_over(path, taken.is_err());
         refused.extend(taken.err().map(|error| (path.clone(), error)));
     }
+    memory.sync_failed = false;
     finish_removed(&ledger, options, left.numbers())
         .map_err(|error| classify(&with_suffix(base, ".journal"), &error))?;
     let opening = Opening { disk, base, root, label: &label, ledger: &ledger, options: log_file };

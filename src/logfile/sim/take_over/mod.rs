@@ -323,11 +323,11 @@ fn open_topics(
     let boots = (found.boot, boot);
     recover((&**disk, root), &mut found.replayed, boots, (&label, memory), &mut left)?;
     let ledger = begin_ledger(disk, base, found, HALF_BYTES, label.clone())?;
-    memory.sync_failed = false;
     for (path, topic) in PATHS.iter().zip(TOPICS) {
         let file = TakenFile { root, path: Path::new(path), topic };
         take_over(disk, &ledger, file, boot, (&label, memory))?;
     }
+    memory.sync_failed = false;
     let options = FileSetOptions {
         base: base.to_owned(),
         log_file: options(),

@@ -4,6 +4,7 @@ use std::io::IoSlice;
 use std::sync::Mutex;
 
 use super::*;
+use crate::logfile::disk::with_suffix;
 use crate::logfile::topic_files::{try_topic_file, with_mounts};
 
 /// Notes, in order, what was written and synced.
@@ -102,6 +103,62 @@ fn a_failed_sync_is_done_with_when_the_files_are_open() {
     topics.memory.sync_failed = true;
     drop(topics.open(&[], 1).unwrap());
     assert!(!topics.memory.sync_failed);
+}
+
+/// A disk that does not sync the first topic's file, nor its own journal.
+#[derive(Debug)]
+struct Unsynced;
+
+impl Faults for Unsynced {
+    fn sync(&self, file: &FaultyFile<Self>) -> io::Result<()> {
+        if file.path.ends_with("a/out.log.journal") || file.path.ends_with("a/out.log") {
+            return Err(rustix::io::Errno::IO.into());
+        }
+        file.inner.sync()
+    }
+}
+
+/// After a failed sync the disk lacks ranges of a file's own journal whose lines are in the file: pandad's
+/// own lines must not be taken for another program's.
+#[test]
+fn a_journal_whose_sync_failed_is_compared_when_it_is_taken_over() {
+    for fails_at in ["take-over", "run"] {
+        let mut topics = Topics::new();
+        let (path, disk) = (topics.path("a"), Arc::new(RealDisk) as Arc<dyn Disk>);
+        let memory = &mut RestartMemory::default();
+        let old = crate::logfile::open_with(&disk, &path, &options(true), HALF_BYTES_MIN, Some(1), memory);
+        let (mut writer, _settler, ledger) = old.unwrap();
+        ledger.resume(&of("a"), None, &OffsetMetadata::Unsupported).unwrap();
+        ledger.set_position(&of("a"), 0).unwrap();
+        let mut append = |position: i64| {
+            let (index, _) = ledger.written(&of("a")).unwrap();
+            let line = format!("line {position}\n");
+            let mut crc = crc32fast::Hasher::new();
+            crc.update(line.as_bytes());
+            let change = PositionChange { index, position: position + 1, last: None };
+            writer.append(&[Piece { bytes: line.as_bytes(), crc: &crc }], &[change]).unwrap();
+        };
+        append(0);
+        let journal = with_suffix(&path, ".journal");
+        let before = fs::read(&journal).unwrap();
+        append(1);
+        drop(writer);
+        topics.memory.sync_failed = fails_at == "run";
+        if fails_at == "take-over" {
+            let open = topics.open_on(&disk_with(&Arc::new(Unsynced)), &[], 1).unwrap();
+            assert_eq!((open.open_files(), open.refused.len()), (vec!["b".to_owned()], 1));
+        }
+        fs::write(&journal, &before).unwrap();
+        let mut open = topics.open(&[], 1).unwrap();
+        assert_eq!(
+            (open.position("a"), topics.text("a")),
+            (Some(1), lines(1)),
+            "a sync fails at the {fails_at}"
+        );
+        open.write("a");
+        assert_eq!(topics.text("a"), lines(2));
+        assert!(!topics.memory.sync_failed);
+    }
 }
 
 #[test]
