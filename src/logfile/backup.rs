@@ -30,6 +30,7 @@ const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
 const COPY_BYTES: usize = 1024 * 1024;
 
 /// Why an attempt has made no copy.
+#[derive(Debug)]
 pub(super) enum CopyFailure {
     /// The files changed meanwhile.
     Changed(String),

@@ -143,7 +143,8 @@ fn file_of(
     let is_known = wanted.is_some();
     let newest = match wanted {
         Some(wanted) => find_known(&**disk, log_file, wanted, looks)?,
-        None => None,
+        // The journal may have known it once, and does again after the next start.
+        None => at_path(&**disk, log_file),
     };
     let mut parts = rotated(&**disk, log_file, others)?;
     if names(&parts) != names(&before) {
@@ -232,12 +233,14 @@ fn archived_beside(log_file: &Path, others: &[PathBuf]) -> Result<Vec<LogPart>, 
     let moved = log_file.to_owned();
     let mut parts = rotated(&RealDisk, &moved, others).map_err(CopyFailure::into_text)?;
     // A copy of the log file itself, without its journal.
-    if let Ok(stat) = RealDisk.stat(&moved)
-        && stat.kind == FileKind::File
-    {
-        parts.push(LogPart::new(moved, stat));
-    }
+    parts.extend(at_path(&RealDisk, &moved));
     Ok(parts)
+}
+
+/// What is at the path, if it is a file.
+fn at_path(disk: &dyn Disk, path: &Path) -> Option<LogPart> {
+    let stat = disk.stat(path).ok().filter(|stat| stat.kind == FileKind::File)?;
+    Some(LogPart::new(path.to_owned(), stat))
 }
 
 /// Adds the files of another directory. One that is there by the name that pandad gave it, compressed or

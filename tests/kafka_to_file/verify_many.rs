@@ -81,7 +81,10 @@ fn complete_files_are_compressed_whole_under_kills() {
 /// a file of late lines is being compressed.
 #[test]
 fn files_of_late_lines_are_compressed_whole_under_kills() {
-    compressed_under_kills("files of late lines that are compressed while more come, under kills", STEP / 100);
+    compressed_under_kills(
+        "files of late lines that are compressed while more come, under kills",
+        STEP / 100,
+    );
 }
 
 fn compressed_under_kills(what: &str, step: i64) {

@@ -56,7 +56,7 @@ pub const FILE_GRACE: Key<Duration> = Key {
     default: Some("10m"),
     usage: Usage::Used,
     help: "How long after the end of a period its file is finished",
-    more: "",
+    more: "Records that are older when they are produced go to `.late` files: set it above their age.",
 };
 
 pub const COMPLETE_DIR: Key<PathBuf> = Key {

@@ -2,6 +2,7 @@
 //! file a line goes to is a function of its record.
 
 mod complete_before;
+mod complete_dir;
 mod compressor;
 mod known_files;
 mod left_files;
@@ -16,6 +17,8 @@ mod take_over;
 mod writers;
 
 pub use complete_before::CompleteBefore;
+#[cfg(test)]
+pub(super) use complete_dir::try_complete_dir;
 #[cfg(test)]
 pub(super) use compressor::PART_WITHOUT_SYNC;
 pub(super) use left_files::LeftFiles;

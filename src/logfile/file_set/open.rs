@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::complete_dir::try_complete_dir;
 use super::left_files::LeftFiles;
 use super::options::FileSetOptions;
 use super::recovery;
@@ -34,6 +35,7 @@ pub fn open_set(options: &FileSetOptions, memory: &mut RestartMemory) -> Result<
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     check_path(&*disk, &options.base)?;
     let lock = Lock::take_of_several(&options.base)?;
+    options.complete_dir.iter().try_for_each(|complete| try_complete_dir(&*disk, &options.base, complete))?;
     let (writers, settler, ledger) = open_with(&disk, options, HALF_BYTES_MIN, era(&options.base), memory)?;
     Ok(FileSet { writers, settler, ledger, lock })
 }

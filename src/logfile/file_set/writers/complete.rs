@@ -76,7 +76,11 @@ impl FileWriters {
         let (mut done, mut taken, mut uncompressed) = (Vec::new(), Vec::new(), Vec::new());
         for (path, known) in complete {
             let Some(to) = self.known.get(&path).and_then(|known| known.closing.clone()) else { continue };
-            match self.publish_file(&path, known.number, &to).map_err(AppendError::Retry)? {
+            let refused = |error: io::Error| {
+                let text = format!("{} cannot be moved to {}: {error}", path.display(), to.display());
+                AppendError::Retry(io::Error::new(error.kind(), text))
+            };
+            match self.publish_file(&path, known.number, &to).map_err(refused)? {
                 Publication::Done => done.push((path, known)),
                 Publication::Taken => taken.push((path.clone(), known.number, is_compressed_to(&path, &to))),
                 Publication::Uncompressed => uncompressed.push(path),

@@ -1,6 +1,7 @@
 //! A set of files by its public functions: opened, appended to, killed, opened again.
 
 mod bad_disk;
+mod complete_dir;
 mod compressed;
 mod copies;
 mod formats;

@@ -1,6 +1,7 @@
 //! Topics that are not read any more, what is not their own, and other pandads.
 
 use super::*;
+use crate::logfile::parts::TopicPath;
 
 /// The file of a topic that is not read any more is brought to what the journal says once, and is left alone
 /// from then on: another program may write it. If the topic comes back, its file is gone on with.
@@ -17,6 +18,12 @@ fn the_file_of_a_topic_that_is_not_read_any_more_is_left_alone() {
     assert_eq!((topics.text("a"), open.open_files()), (lines(1), vec!["b".to_owned()]));
     open.write("b");
     drop(open);
+    // If the topic is configured again, its lines are not missing before the next start.
+    let (base, files) = (topics.dir.0.join("topics"), TOPICS.map(|topic| topics.path(topic)).to_vec());
+    let of_a = TopicPath::all(&base, &TOPICS.map(str::to_owned), files).next().unwrap();
+    let found = of_a.look(&(Arc::new(RealDisk) as Arc<dyn Disk>), 99).unwrap();
+    let parts: Vec<_> = found.parts.iter().map(|part| (&part.path, part.bytes)).collect();
+    assert_eq!(parts, [(&topics.path("a"), lines(1).len() as u64)]);
     let foreign = lines(1) + "another program's\nand it writes on";
     fs::write(topics.path("a"), &foreign).unwrap();
     // After a loss of power, and after a kill.
