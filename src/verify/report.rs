@@ -2,7 +2,7 @@
 
 use super::bounds::Bounds;
 use super::file_side::part_of;
-use super::verdict::{Compared, StrangeLine, lines_of, records_of};
+use super::verdict::{Compared, StrangeLine, WrongRecord, lines_of, records_of};
 use crate::plural::counted;
 
 /// How many findings of each kind are named.
@@ -141,19 +141,33 @@ impl<'a> Reporter<'a> {
     fn named(&mut self) {
         let findings = &self.compared.findings;
         for (word, list) in [("missing", &findings.missing), ("doubled", &findings.doubled)] {
-            for record in list.iter().take(NAMED_MAX) {
-                let lines =
-                    if record.lines > 1 { format!(", {} lines", record.lines) } else { String::new() };
-                let name = self.name(record.partition);
-                self.out.push(format!("{word}: {name} offset {}{lines}", record.offset));
+            let follows = |a: &WrongRecord, b: &WrongRecord| {
+                (a.partition, a.lines, a.offset + 1) == (b.partition, 1, b.offset) && b.lines == 1
+            };
+            let runs: Vec<&[WrongRecord]> = list.chunk_by(follows).collect();
+            for run in runs.iter().take(NAMED_MAX) {
+                let [first, .., last] = run else {
+                    let one: Vec<String> = run.iter().map(|one| self.named_line(word, one)).collect();
+                    self.out.extend(one);
+                    continue;
+                };
+                let (name, records) = (self.name(first.partition), counted(run.len(), "record"));
+                let (from, to) = (first.offset, last.offset);
+                self.out.push(format!("{word}: {name} offsets {from} to {to}, {records}"));
             }
-            self.and_more(word, list.len());
+            let more = runs.iter().skip(NAMED_MAX).map(|run| run.len()).sum();
+            self.and_more(word, more);
         }
     }
 
-    fn and_more(&mut self, word: &str, count: usize) {
-        if count > NAMED_MAX {
-            self.out.push(format!("{word}: and {} more", count - NAMED_MAX));
+    fn named_line(&self, word: &str, record: &WrongRecord) -> String {
+        let lines = if record.lines > 1 { format!(", {} lines", record.lines) } else { String::new() };
+        format!("{word}: {} offset {}{lines}", self.name(record.partition), record.offset)
+    }
+
+    fn and_more(&mut self, word: &str, more: usize) {
+        if more > 0 {
+            self.out.push(format!("{word}: and {more} more"));
         }
     }
 
@@ -169,7 +183,7 @@ impl<'a> Reporter<'a> {
                 one.offset, one.after
             ));
         }
-        self.and_more("out of order", all.len());
+        self.and_more("out of order", all.len().saturating_sub(NAMED_MAX));
     }
 
     fn torn(&mut self) {
@@ -178,7 +192,7 @@ impl<'a> Reporter<'a> {
             let (name, place) = (self.name(one.partition), self.place(one.place));
             self.out.push(format!("torn: {name} offset {}: {place}", one.offset));
         }
-        self.and_more("torn", torn.len());
+        self.and_more("torn", torn.len().saturating_sub(NAMED_MAX));
     }
 
     fn strange(&mut self) {

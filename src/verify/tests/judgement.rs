@@ -250,3 +250,26 @@ fn a_copy_of_a_rotated_log_is_no_damage() {
     assert!(report.lines.iter().any(|line| line.contains("is a copy: verify it by itself")), "{report:?}");
     assert!(has(&report, "t/0: 400 expected, 0 missing"), "{report:?}");
 }
+
+/// A file that is gone has thousands of records in a row, which would hide everything else.
+#[test]
+fn records_in_a_row_are_named_together() {
+    let mut world = World::new(Topics::new(1, 400), Raw, Rotation::off());
+    world.write_all();
+    let text = read(&world.log());
+    let mut lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+    lines.drain(100..350);
+    lines.remove(50);
+    lines.extend(lines[10..13].to_vec());
+    write(&world.log(), &lines.concat());
+    let report = world.verify();
+    for line in [
+        "t/0: 400 expected, 251 missing, 3 doubled",
+        "missing: t/0 offset 50",
+        "missing: t/0 offsets 100 to 349, 250 records",
+        "doubled: t/0 offsets 10 to 12, 3 records",
+    ] {
+        assert!(has(&report, line), "{line}: {report:?}");
+    }
+    assert!(!has(&report, "missing: and"), "{report:?}");
+}
