@@ -113,6 +113,10 @@ pub(super) fn name_found(
     let shown = at.display();
     match found {
         Ok(JournalRead::Journal { journal, contents, .. }) => Ok((*journal, *contents)),
+        Ok(JournalRead::Missing) if shown.to_string().contains('{') => Err(format!(
+            "{shown}: there is none; the files of a path with placeholders share one that is called after \
+             the path from the first placeholder on, in the directory above: name it without .journal"
+        )),
         Ok(JournalRead::Missing) => {
             Err(format!("{shown}: there is none; pandad writes it when it starts with this path"))
         }
