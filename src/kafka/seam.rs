@@ -138,9 +138,8 @@ pub enum Event {
     Failed(String),
     /// One partition cannot be read now.
     PartitionFailed(FailedPartition),
-    /// The partition was assigned without a position; it starts at this offset, which was found in this
-    /// way.
-    Resolved(TopicPartition, i64, StartBasis),
+    /// These partitions were assigned without a position, and it is known where they start.
+    Resolved(Vec<ResolvedStart>),
     /// The log is not the one that was read: the record before the position differs from the one in
     /// the log file, because the topic was recreated or truncated. The offset follows the newest
     /// landmark that still agrees; if none does, it is the start of the log. Nothing is read until
@@ -149,6 +148,24 @@ pub enum Event {
     /// No more events of this assignment follow, because another broker may lead the partition. Once
     /// all fetched records are written, the caller assigns it again, and the log is compared again.
     Relinquished(TopicPartition, u64),
+}
+
+impl Event {
+    /// That this partition starts at this offset, which was found in this way.
+    pub fn resolved(partition: TopicPartition, offset: i64, basis: StartBasis) -> Self {
+        Event::Resolved(vec![ResolvedStart { partition, offset, basis }])
+    }
+}
+
+/// Where a partition starts that was assigned without a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedStart {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Its first offset to be read.
+    pub offset: i64,
+    /// How the offset was found.
+    pub basis: StartBasis,
 }
 
 /// A partition that cannot be read now.

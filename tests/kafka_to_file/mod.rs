@@ -20,6 +20,7 @@ mod leaders;
 mod lines;
 mod live_copy;
 mod many_files;
+mod many_partitions;
 mod memory;
 mod offset_resets;
 mod one_topic;

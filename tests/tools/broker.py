@@ -84,6 +84,28 @@ class Answers:
         admin.create_partitions([new], operation_timeout=30, request_timeout=30)[topic].result()
         return {}
 
+    def spread(self, topic, partitions, rate):
+        """One record for each of these partitions, `rate` of them per second; its value is the number of the
+        partition. Answers with the time of each acknowledgement, in seconds since 1970."""
+        producer, acked, faults = confluent_kafka.Producer({**self.common, "linger.ms": 0}), [], []
+
+        def delivered(error, message):
+            if error is not None:
+                faults.append(str(error))
+            acked.append([message.partition(), time.time()])
+
+        # The first record waits until librdkafka knows the leaders.
+        producer.list_topics(topic, 30)
+        began = time.monotonic()
+        for number, partition in enumerate(partitions):
+            while time.monotonic() < began + number / rate:
+                producer.poll(max(0.0, began + number / rate - time.monotonic()))
+            producer.produce(topic, str(partition), partition=partition, on_delivery=delivered)
+        producer.flush(60)
+        if faults or len(acked) != len(partitions):
+            raise RuntimeError(f"{len(acked)} of {len(partitions)} acknowledged: {faults[:3]}")
+        return {"acked": acked}
+
     def committed(self, store, group, topic, partitions):
         """The offset of each partition, -1 where there is none."""
         if store == "zookeeper":

@@ -9,6 +9,8 @@ pub(super) mod fetcher;
 pub(super) mod leader_queries;
 mod messages;
 mod router;
+mod session;
 #[cfg(test)]
 mod sim;
 mod start_time;
+mod turns;

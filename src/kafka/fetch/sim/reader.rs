@@ -108,7 +108,9 @@ impl<'a> Reader<'a> {
                     Some(why);
                 Ok(())
             }
-            Event::Resolved(partition, at, _) => self.found(&partition, at),
+            Event::Resolved(starts) => {
+                starts.iter().try_for_each(|one| self.found(&one.partition, one.offset))
+            }
             Event::Fetched(fetched) => self.fetched(&fetched).map_err(|why| {
                 let Fetched { partition, from, next, .. } = &fetched;
                 format!("{partition} [{from}, {next}): {why}")
