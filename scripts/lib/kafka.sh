@@ -66,7 +66,7 @@ kafka_create() {
     fi
     for ((id = 1; id <= brokers; id++)); do
         broker_properties "$set" "$version" "$id" "$copies" >"$set/$id/server.properties"
-        java_command "$version" 512m INFO kafka.Kafka "$set/$id/server.properties"
+        java_command "$version" "${PANDAD_BROKER_HEAP:-512m}" INFO kafka.Kafka "$set/$id/server.properties"
         write_run "$set/$id" "${java_words[@]}"
         uses_zookeeper "$version" || storage_format "$set" "$version" "$id"
     done

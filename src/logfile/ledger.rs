@@ -4,6 +4,7 @@
 mod files;
 mod periods;
 mod taken_over;
+mod together;
 
 #[cfg(test)]
 pub(super) use files::CLOSED_WITHOUT_SYNC;
@@ -24,7 +25,7 @@ use super::journal::{
     PositionChange, Range, Session,
 };
 use super::label::LogLabel;
-use super::ledger_state::{DelayedSync, LedgerState, PositionMove, random_epoch};
+use super::ledger_state::{LedgerState, PositionMove, random_epoch};
 use super::resume::{self, KnownPosition, ResumeDecision, Resumed};
 use super::written_files::WrittenFiles;
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
@@ -163,21 +164,6 @@ impl Ledger {
         inner.move_position(partition, (position, PositionMove::OtherLog), random_epoch()?, Vec::new())?;
         inner.assign(partition);
         Ok(())
-    }
-
-    /// Makes durable by one sync, at the end, what `each` decides by [`Self::resume`] and
-    /// [`Self::set_position`]: a start may have thousands of partitions.
-    ///
-    /// # Errors
-    /// The journal's disk refuses that sync.
-    pub fn sync_once<T>(&self, each: impl FnOnce() -> T) -> io::Result<T> {
-        self.lock().delayed_sync = Some(DelayedSync::default());
-        let done = each();
-        let mut inner = self.lock();
-        match inner.delayed_sync.take() {
-            Some(DelayedSync { is_due: true }) => inner.journal.to_sync().sync().map(|()| done),
-            _ => Ok(done),
-        }
     }
 
     /// The epoch under which to claim an offset that another program has set in the group, see

@@ -2,6 +2,7 @@
 //! Method: one topic with more partitions than a request names; one record for each of them, spread over
 //! seconds, with the times of the acknowledgements and of the lines.
 
+use crate::support::cluster::Cluster;
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
 use crate::support::servers::{Kafka, kafka};
@@ -13,10 +14,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// A controller from Kafka 4 on makes no more than some thousand partitions in one request.
+const CREATED_MAX: usize = 5000;
 /// From the acknowledgement of a record to its line.
 const LATE: Duration = seconds(2);
 /// From a start to the first line.
 const FIRST_LINE: Duration = seconds(1);
+/// From a start to the last of the lines that were waiting, for each 1,000 partitions.
+const ALL_LINES_OF_1000: Duration = seconds(2);
 
 /// The lines of a file from a place on, each with the time at which it was seen.
 struct Lines {
@@ -46,15 +51,15 @@ impl Lines {
 
 /// Produces one record for each of these partitions, and waits for the lines. Returns how long the slowest
 /// took.
-fn spread(kafka: &Kafka, topic: &str, file: &Path, partitions: &[usize], rate: usize) -> Duration {
+fn spread(kafka: &Kafka, topic: &str, file: &Path, partitions: usize, rate: usize) -> Duration {
     let mut lines = Lines::new(file);
     let acked = thread::scope(|scope| {
         let asked = json!({"do": "spread", "topic": topic, "partitions": partitions, "rate": rate});
         let acked = scope.spawn(|| kafka.ask(asked));
-        let limit = seconds((partitions.len() / rate) as u64) + seconds(60);
+        let limit = seconds((partitions / rate) as u64) + seconds(60);
         wait::until("there is a line for each partition", limit, || {
             thread::sleep(millis(20));
-            lines.look() == partitions.len()
+            lines.look() == partitions
         });
         acked.join().unwrap()
     });
@@ -65,16 +70,19 @@ fn spread(kafka: &Kafka, topic: &str, file: &Path, partitions: &[usize], rate: u
     acked["acked"].as_array().unwrap().iter().map(took).max().unwrap()
 }
 
-fn many_partitions(kafka: &Kafka, partitions: usize, rate: usize) {
+/// Returns when all is measured; the daemon still runs, and has nothing to do.
+fn many_partitions(kafka: &Kafka, partitions: usize, rate: usize) -> Daemon {
     let tested =
         kafka.tested("each record is a line within 2 s, with more than 1,000 partitions at a broker");
     let topic = unique("manyparts");
     let created = Instant::now();
-    kafka.create(&topic, partitions);
+    kafka.create(&topic, partitions.min(CREATED_MAX));
+    for more in (CREATED_MAX..partitions).step_by(CREATED_MAX) {
+        kafka.alter(&topic, partitions.min(more + CREATED_MAX));
+    }
     println!("created after {:?}", created.elapsed());
     // A broker that has just made so many partitions serves all of them only later.
-    let backwards: Vec<usize> = (0..partitions).rev().collect();
-    kafka.ask(json!({"do": "spread", "topic": topic, "partitions": backwards, "rate": 100_000}));
+    kafka.ask(json!({"do": "spread", "topic": topic, "partitions": partitions, "rate": 100_000}));
     println!("produced after {:?}", created.elapsed());
     let mut daemon = Daemon::new(&Inv::log(kafka, &topic, &topic));
     let file = daemon.files()[0].clone();
@@ -83,17 +91,51 @@ fn many_partitions(kafka: &Kafka, partitions: usize, rate: usize) {
     wait::until("the first line", seconds(60), || first.look() > 0);
     let first_line = began.elapsed();
     wait::until("all lines of the start", seconds(60), || first.look() == partitions);
-    println!("first line after {first_line:?}, all after {:?}", began.elapsed());
-    let slowest = spread(kafka, &topic, &file, &backwards, rate);
+    let all_lines = began.elapsed();
+    println!("first line after {first_line:?}, all after {all_lines:?}");
+    let slowest = spread(kafka, &topic, &file, partitions, rate);
     println!("Kafka {}: {partitions} partitions, slowest {slowest:?}", kafka.version);
     assert!(slowest <= LATE, "a line came {slowest:?} after the acknowledgement of its record");
     assert!(first_line <= FIRST_LINE, "the first line came after {first_line:?}");
-    daemon.stop();
+    let limit = ALL_LINES_OF_1000 * u32::try_from(partitions / 1000).unwrap();
+    assert!(all_lines <= limit, "the lines of {partitions} partitions came after {all_lines:?}");
     assert_eq!(daemon.log_lines("WARN"), Vec::<String>::new());
     tested.passed(format_args!("{partitions} partitions, slowest {} ms", slowest.as_millis()));
+    daemon
+}
+
+/// In the full form also brokers that keep no fetch sessions, because they are too old or have no room, and a
+/// broker of 1.1.1, which keeps the first kind of these.
+#[test]
+fn each_record_of_1500_partitions_is_a_line_in_time() {
+    many_partitions(&kafka("3.9.1"), 1500, 400).stop();
+    if all() {
+        many_partitions(&kafka("0.10.2.2"), 1500, 400).stop();
+        many_partitions(&kafka("1.1.1"), 3000, 400).stop();
+        let full = Cluster::with_heap("4.1.0", 1, "1g");
+        full.configure(1, "max.incremental.fetch.session.cache.slots=0");
+        full.stop(1);
+        full.start(1);
+        many_partitions(&full.kafka(), 5000, 1000).stop();
+    }
 }
 
 #[test]
-fn each_record_of_1500_partitions_is_a_line_in_time() {
-    many_partitions(&kafka("3.9.1"), 1500, 400);
+fn each_record_of_10000_partitions_is_a_line_in_time_and_idling_costs_little() {
+    // The broker needs a minute and two GiB.
+    if !all() {
+        return;
+    }
+    let large = Cluster::with_heap("4.1.0", 1, "2g");
+    let mut daemon = many_partitions(&large.kafka(), 10_000, 2000);
+    let (before, began) = (daemon.cpu(), Instant::now());
+    thread::sleep(seconds(20));
+    let share = (daemon.cpu() - before).as_secs_f64() / began.elapsed().as_secs_f64();
+    let memory = daemon.memory();
+    println!("idle: {:.2} % of a processor, {memory} KiB", share * 100.0);
+    // The static binary is optimised, and has another allocator.
+    if std::env::var_os("PANDAD_BIN").is_some() {
+        assert!(share <= 0.01, "an idle pandad takes {share} of a processor");
+    }
+    daemon.stop();
 }

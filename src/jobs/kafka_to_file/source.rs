@@ -73,6 +73,8 @@ pub(super) struct KafkaSource {
     /// How many assignments the fetcher was given. Each has the number that this counter had then.
     assignments: u64,
     broker_outage: Outage,
+    /// No broker says who leads, while others are read.
+    look_up_outage: Outage,
     group_outage: Outage,
     outages: PartitionOutages,
     sweep_pace: SweepPace,
@@ -128,6 +130,8 @@ impl KafkaSource {
             partitions: BTreeMap::new(),
             assignments: 0,
             broker_outage: Outage::new(format!("{NAME}: Kafka")),
+            look_up_outage: Outage::new(format!("{NAME}: the look-up of leaders"))
+                .log_after(GROUP_OUTAGE_PATIENCE),
             group_outage: Outage::new(format!("{NAME}: the group")).log_after(GROUP_OUTAGE_PATIENCE),
             outages: PartitionOutages::default(),
             sweep_pace: SweepPace::default(),
@@ -262,6 +266,11 @@ impl KafkaSource {
                 self.broker_outage.down(Instant::now(), &format!("{why}: {remedy}"));
                 self.outages.forget_unlogged();
             }
+            Event::LookUpFailed(why) => {
+                let remedy = "partitions whose leader moves are not read meanwhile: look at the brokers";
+                self.look_up_outage.down(Instant::now(), &format!("{why}; {remedy}"));
+            }
+            Event::LookUpRecovered => self.look_up_outage.up(Instant::now(), "back"),
             // While no broker answers, only the outage of all brokers is logged.
             Event::PartitionFailed(_) if self.broker_outage.is_down() => {}
             Event::PartitionFailed(FailedPartition { partition, broker, kind, why }) => {

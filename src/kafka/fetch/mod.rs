@@ -7,6 +7,7 @@ mod cursor;
 pub(super) mod divergence;
 pub(super) mod fetcher;
 pub(super) mod leader_queries;
+mod leaders;
 mod messages;
 mod router;
 mod session;

@@ -113,6 +113,8 @@ impl LegacyFetcher {
             | Event::Idle
             | Event::Recovered { .. }
             | Event::Failed(_)
+            | Event::LookUpFailed(_)
+            | Event::LookUpRecovered
             | Event::PartitionFailed(_) => {}
         }
     }

@@ -38,6 +38,7 @@ fn config() -> FetchConfig {
         reply_bytes: 16 * 1024,
         partition_bytes: 4 * 1024,
         refresh_interval: millis(150),
+        doubt_interval: millis(20),
         retry_pauses: (millis(5), millis(60)),
         blocked_log_after: Duration::from_secs(600),
     }

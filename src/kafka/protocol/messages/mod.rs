@@ -31,7 +31,7 @@ pub use join_group::JoinGroup;
 pub use leave_group::LeaveGroup;
 pub use list_groups::ListGroups;
 pub use list_offsets::{ListOffsets, SegmentOffsets};
-pub use metadata::{AllTopics, Metadata};
+pub use metadata::{AllTopics, ClusterMetadata, ClusterOnly, Metadata};
 pub use offset_commit::OffsetCommit;
 pub use offset_fetch::OffsetFetch;
 pub use sync_group::SyncGroup;
@@ -58,6 +58,11 @@ pub trait Request {
     /// # Errors
     /// The bytes are not an answer to this request in this version.
     fn read(version: i16, from: &mut WireReader<'_>) -> Result<Self::Answer, Malformed>;
+
+    /// What an answer says of the whole cluster, if that is what is asked for.
+    fn cluster(_answer: &Self::Answer) -> Option<&ClusterMetadata> {
+        None
+    }
 }
 
 /// Which records of transactions a broker delivers (KIP-98).
