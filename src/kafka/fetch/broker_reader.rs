@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::config::FetchConfig;
 use super::cursor::Cursor;
 use super::messages::{PartitionRelinquished, ReaderOrder};
+use super::reply_pace::ReplyPace;
 use super::session::FetchSession;
 use super::turns::TurnCounter;
 use crate::error::Fault;
@@ -84,12 +85,14 @@ pub(super) struct BrokerReader {
     cursors: BTreeMap<TopicPartition, Cursor>,
     session: FetchSession,
     turns: TurnCounter,
+    pace: ReplyPace,
     idle_pause: Duration,
     scratch: Scratch,
 }
 
 impl BrokerReader {
     pub(super) fn new(address: BrokerAddress, context: ReaderContext, orders: Receiver<ReaderOrder>) -> Self {
+        let reply_bytes = context.config.reply_bytes;
         Self {
             name: address.to_string().into(),
             address,
@@ -100,6 +103,7 @@ impl BrokerReader {
             cursors: BTreeMap::new(),
             session: FetchSession::default(),
             turns: TurnCounter::default(),
+            pace: ReplyPace::new(reply_bytes),
             idle_pause: IDLE_PAUSE_FIRST,
             scratch: Scratch::default(),
         }
@@ -153,12 +157,17 @@ impl BrokerReader {
         self.wait_for_work()?;
         self.probe()?;
         let mut pending = self.send_fetch()?;
-        while let Some(PendingFetch { sent, at, wait }) = pending {
+        while let Some(PendingFetch { mut sent, at, wait }) = pending {
+            self.wait_for_answer(&mut sent)?;
             let mut frame = self.context.frames.take();
             let answer = self.connection()?.receive::<Fetch<'_>>(sent, &mut frame)?;
-            let events = self.take_answer(answer, frame)?;
+            let mut events = self.take_answer(answer, frame)?;
             let idle_pause = self.idle_pause_after(&events, at.elapsed(), wait);
             self.take_orders(idle_pause)?;
+            if !self.connection()?.muted_for().is_zero() {
+                self.send(std::mem::take(&mut events))?;
+                self.wait_until_heard()?;
+            }
             // The next request is sent before the events are passed on: passing them on may wait for the
             // disk.
             let next =
@@ -197,6 +206,17 @@ impl BrokerReader {
                     self.carry_out(order)?;
                 }
             }
+        }
+    }
+
+    /// Waits until the broker reads requests from this connection again, see [`Connection::muted_for`].
+    fn wait_until_heard(&mut self) -> Result<(), ReaderStopped> {
+        loop {
+            let muted_for = self.connection()?.muted_for();
+            if muted_for.is_zero() {
+                return Ok(());
+            }
+            self.take_orders(muted_for)?;
         }
     }
 

@@ -9,6 +9,7 @@ pub(super) mod fetcher;
 pub(super) mod leader_queries;
 mod leaders;
 mod messages;
+mod reply_pace;
 mod router;
 mod session;
 #[cfg(test)]

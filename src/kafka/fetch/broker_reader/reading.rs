@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{BrokerReader, PendingFetch};
 use crate::error::Fault;
+use crate::kafka::client::connection::Sent;
 use crate::kafka::fetch::cursor::{Cursor, Meaning};
 use crate::kafka::fetch::session::{FetchPlace, SessionAnswer, SessionRequest};
 use crate::kafka::fetch::turns::{Served, next_in_turn};
@@ -21,6 +22,8 @@ const REPLY_BYTES_MIN: usize = 256 * 1024;
 const PARTITION_BYTES_MIN: usize = 64 * 1024;
 /// How many partitions a request names to a broker that keeps no session; the others follow in the next ones.
 const FETCH_PARTITIONS_MAX: usize = 1000;
+/// How long the answer of a broker that throttles is waited for.
+const DELAYED_ANSWER_MAX: Duration = Duration::from_secs(300);
 /// From this version of Fetch on, the broker may keep a session (KIP-227).
 const SESSIONS_SINCE: i16 = 7;
 /// Brokers with this highest version of Fetch, or a higher one, put only those partitions to the end of a
@@ -45,10 +48,11 @@ impl BrokerReader {
     /// How many bytes to request of one partition. Brokers before 0.10.1 (Fetch below version 3)
     /// have no limit for the whole answer.
     fn partition_bytes(&self, version: i16) -> usize {
-        let share = self.context.config.reply_bytes / self.cursors.len().clamp(1, FETCH_PARTITIONS_MAX);
+        let (partitions, most) = (self.cursors.len().clamp(1, FETCH_PARTITIONS_MAX), self.pace.bytes());
         match version {
             3.. => self.context.config.partition_bytes,
-            _ => share.max(PARTITION_BYTES_MIN).min(self.context.config.partition_bytes),
+            _ if self.pace.is_slow() => (most / partitions).max(1),
+            _ => (most / partitions).max(PARTITION_BYTES_MIN).min(self.context.config.partition_bytes),
         }
     }
 
@@ -77,7 +81,7 @@ impl BrokerReader {
         let fetch = Fetch {
             max_wait_ms: i32::try_from(wait.as_millis()).unwrap_or(i32::MAX),
             min_bytes: 1,
-            max_bytes: i32::try_from(share.max(REPLY_BYTES_MIN)).unwrap_or(i32::MAX),
+            max_bytes: i32::try_from(share.max(REPLY_BYTES_MIN).min(self.pace.bytes())).unwrap_or(i32::MAX),
             isolation: self.isolation(),
             session: request.place,
             partitions: &request.named,
@@ -85,6 +89,26 @@ impl BrokerReader {
         };
         let sent = self.connection()?.send(&fetch, wait)?;
         Ok(Some(PendingFetch { sent, at: Instant::now(), wait }))
+    }
+
+    /// Waits until the answer comes. A broker before Kafka 2.0 that throttles this client for its quota delays
+    /// its answer by minutes. If it were asked anew, it would only throttle longer; so the answer is waited for
+    /// as long as the broker answers on another connection.
+    pub(super) fn wait_for_answer(&mut self, sent: &mut Sent) -> Result<(), Fault> {
+        if sent.version() >= <Fetch<'_> as Request>::THROTTLES_SINCE {
+            return Ok(());
+        }
+        let (began, mut limit) = (Instant::now(), self.context.config.limits.answer_timeout);
+        while !self.connection()?.answer_begins(sent)? && began.elapsed() < DELAYED_ANSWER_MAX {
+            self.context.dialer.open(&self.address).map_err(Fault::Retry)?;
+            self.pace.record_slow(Instant::now());
+            limit = (limit * 2).min(DELAYED_ANSWER_MAX);
+            sent.extend(limit);
+            let address = &self.address;
+            log::debug!("{address} delays its answer by more than {:.0?}: a quota?", began.elapsed());
+        }
+        self.pace.record_answer(Instant::now());
+        Ok(())
     }
 
     /// What the next request names: within a session what has changed, otherwise at most `most` partitions,

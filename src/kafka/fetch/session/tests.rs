@@ -29,19 +29,22 @@ fn refusal(code: ErrorCode) -> FetchAnswer {
     FetchAnswer { code, ..answer(0, &[]) }
 }
 
+/// Number and epoch of a session, what a request names, and what it forgets.
+type Asked = ((i32, i32), Vec<(i32, i64)>, Vec<i32>);
+
 /// The numbers and offsets that a request names, and the numbers that it forgets.
-fn asked(request: SessionRequest) -> ((i32, i32), Vec<(i32, i64)>, Vec<i32>) {
+fn asked(request: SessionRequest) -> Asked {
     let named = request.named.iter().map(|one| (one.partition.partition, one.offset)).collect();
     let SessionPlace { id, epoch } = request.place;
     ((id, epoch), named, request.forgotten.iter().map(|one| one.partition).collect())
 }
 
-fn full(session: &mut FetchSession, wanted: &[(i32, i64)]) -> ((i32, i32), Vec<(i32, i64)>, Vec<i32>) {
+fn full(session: &mut FetchSession, wanted: &[(i32, i64)]) -> Asked {
     let wanted: Vec<_> = wanted.iter().map(|(number, offset)| (of(*number), at(*offset))).collect();
     asked(session.full_request(wanted.iter().map(|(partition, place)| (partition, *place))))
 }
 
-fn next(session: &mut FetchSession, wanted: &[(i32, i64)]) -> ((i32, i32), Vec<(i32, i64)>, Vec<i32>) {
+fn next(session: &mut FetchSession, wanted: &[(i32, i64)]) -> Asked {
     assert!(session.is_open(), "the session is lost");
     let wanted: Vec<_> = wanted.iter().map(|(number, offset)| (of(*number), at(*offset))).collect();
     asked(session.incremental_request(wanted.iter().map(|(partition, place)| (partition, *place))))

@@ -97,6 +97,7 @@ impl Request for Fetch<'_> {
     const NAME: &'static str = "Fetch";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 11;
+    const THROTTLES_SINCE: i16 = 8;
     type Answer = FetchAnswer;
 
     fn write(&self, version: i16, out: &mut WireWriter) {

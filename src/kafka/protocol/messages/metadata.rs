@@ -64,6 +64,7 @@ impl Request for Metadata<'_> {
     const NAME: &'static str = "Metadata";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 7;
+    const THROTTLES_SINCE: i16 = 6;
     type Answer = ClusterMetadata;
 
     fn write(&self, version: i16, out: &mut WireWriter) {
@@ -93,6 +94,7 @@ impl Request for ClusterOnly {
     /// Before version 1 an empty list means all topics, and before version 2 there is no cluster id.
     const LOWEST: i16 = 2;
     const HIGHEST: i16 = Metadata::HIGHEST;
+    const THROTTLES_SINCE: i16 = Metadata::THROTTLES_SINCE;
     type Answer = ClusterMetadata;
 
     fn write(&self, version: i16, out: &mut WireWriter) {
@@ -117,6 +119,7 @@ impl Request for AllTopics {
     const NAME: &'static str = Metadata::NAME;
     const LOWEST: i16 = Metadata::LOWEST;
     const HIGHEST: i16 = Metadata::HIGHEST;
+    const THROTTLES_SINCE: i16 = Metadata::THROTTLES_SINCE;
     type Answer = ClusterMetadata;
 
     fn write(&self, version: i16, out: &mut WireWriter) {

@@ -1,0 +1,69 @@
+//! How many bytes a reply may have. A broker before Kafka 2.0 that throttles a client for its quota delays its
+//! reply, by longer the larger the reply is. Pure.
+
+use std::time::{Duration, Instant};
+
+/// So long after the last delayed reply, replies grow again.
+const GROWS_AFTER: Duration = Duration::from_secs(60);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct ReplyPace {
+    usual: usize,
+    bytes: usize,
+    /// When the size changed last, if it is not the usual one.
+    changed: Option<Instant>,
+}
+
+impl ReplyPace {
+    pub(super) fn new(usual: usize) -> Self {
+        Self { usual, bytes: usual, changed: None }
+    }
+
+    /// How many bytes to ask for. A single batch is sent whole, however large it is.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the size is smaller than usual.
+    pub(super) fn is_slow(&self) -> bool {
+        self.bytes < self.usual
+    }
+
+    /// A reply did not come within the usual time.
+    pub(super) fn record_slow(&mut self, now: Instant) {
+        self.bytes = (self.bytes / 2).max(1);
+        self.changed = Some(now);
+    }
+
+    /// A reply has come.
+    pub(super) fn record_answer(&mut self, now: Instant) {
+        if self.changed.is_some_and(|at| now.saturating_duration_since(at) >= GROWS_AFTER) {
+            self.bytes = self.bytes.saturating_mul(2).min(self.usual);
+            self.changed = (self.bytes < self.usual).then_some(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_become_smaller_down_to_one_batch_and_grow_again() {
+        let (mut pace, now) = (ReplyPace::new(1000), Instant::now());
+        pace.record_answer(now);
+        assert_eq!((pace.bytes(), pace.is_slow()), (1000, false));
+        pace.record_slow(now);
+        pace.record_slow(now);
+        pace.record_answer(now + GROWS_AFTER - Duration::from_millis(1));
+        assert_eq!((pace.bytes(), pace.is_slow()), (250, true));
+        pace.record_answer(now + GROWS_AFTER);
+        pace.record_answer(now + GROWS_AFTER);
+        assert_eq!(pace.bytes(), 500, "once in that time");
+        pace.record_answer(now + GROWS_AFTER * 2);
+        assert_eq!((pace.bytes(), pace.is_slow()), (1000, false));
+        (0..20).for_each(|_| pace.record_slow(now));
+        assert_eq!(pace.bytes(), 1, "the broker sends one batch");
+    }
+}
