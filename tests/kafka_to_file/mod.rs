@@ -33,6 +33,7 @@ mod rotation;
 mod routes;
 mod seek;
 mod signals;
+mod stale_brokers;
 mod verify;
 mod verify_many;
 mod wide;

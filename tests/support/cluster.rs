@@ -98,6 +98,19 @@ impl Cluster {
         Kafka::of_its_own(&self.version, &self.addresses.join(","), &self.state)
     }
 
+    /// A part of the cluster as one address list.
+    pub fn at(&self, addresses: &str) -> Kafka {
+        Kafka::of_its_own(&self.version, addresses, &self.state)
+    }
+
+    /// A setting in a broker's configuration.
+    pub fn setting(&self, number: usize, key: &str) -> String {
+        let file = self.state.join(format!("kafka-{}/{number}/server.properties", self.version));
+        let (text, key) = (std::fs::read_to_string(file).unwrap(), format!("{key}="));
+        let found = text.lines().rev().find_map(|line| line.strip_prefix(&key));
+        found.unwrap_or_else(|| panic!("no {key} in\n{text}")).to_owned()
+    }
+
     /// Where a broker keeps its logs.
     pub fn data(&self, number: usize) -> PathBuf {
         self.state.join(format!("kafka-{}/{number}/data", self.version))
