@@ -194,6 +194,14 @@ admin_target() {
     fi
 }
 
+# kafka_quota SET VERSION CLIENT_ID BYTES_PER_SECOND: what consumers with this client id may read.
+kafka_quota() {
+    local target
+    read -r -a target <<<"$(admin_target "$1" "$2")"
+    quietly run_tool "$2" kafka.admin.ConfigCommand "${target[@]}" --alter --entity-type clients \
+        --entity-name "$3" --add-config "consumer_byte_rate=$4"
+}
+
 # kafka_topic SET VERSION VERB TOPIC ...
 kafka_topic() {
     local set=$1 version=$2 verb=$3 target class=org.apache.kafka.tools.TopicCommand

@@ -27,6 +27,7 @@ mod one_topic;
 mod operator;
 mod original_format;
 mod other_numbers;
+mod quotas;
 mod recreated_topic;
 mod restart;
 mod rotation;

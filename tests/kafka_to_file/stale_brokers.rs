@@ -1,6 +1,6 @@
-//! Goal: partitions are read from their leaders although the brokers of the configuration are dead, or say what
-//! was true before. Method: clusters of three of which one broker is killed, or loses its connection to the
-//! controller and goes on to answer clients.
+//! Goal: partitions are read from their leaders although the brokers of the configuration are dead, or say
+//! what was true before. Method: clusters of three of which one broker is killed, or loses its connection to
+//! the controller and goes on to answer clients.
 
 use crate::support::cluster::Cluster;
 use crate::support::daemon::Daemon;

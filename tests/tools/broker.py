@@ -85,8 +85,8 @@ class Answers:
         return {}
 
     def spread(self, topic, partitions, rate):
-        """One record for each partition, `rate` of them per second, the last partition first; the value is the
-        number of the partition. Answers with the time of each acknowledgement, in seconds since 1970."""
+        """One record for each partition, `rate` of them per second, the last partition first; the value is
+        the number of the partition. Answers with the time of each acknowledgement, in seconds since 1970."""
         producer, acked, faults = confluent_kafka.Producer({**self.common, "linger.ms": 0}), [], []
 
         def delivered(error, message):

@@ -69,8 +69,8 @@ impl Brokers {
         self.dialer.confirm(connection);
     }
 
-    /// Asks all others before this broker, which did not answer: each attempt with a broker that hangs costs a
-    /// timeout.
+    /// Asks all others before this broker, which did not answer: each attempt with a broker that hangs
+    /// costs a timeout.
     pub fn avoid(&mut self, address: &BrokerAddress) {
         self.last_answered.take_if(|last_answered| last_answered.address() == address);
         self.note(address, Some(Instant::now()));
@@ -171,8 +171,8 @@ impl Brokers {
         })
     }
 
-    /// Connects to a broker. One that is not of the configuration must belong to the same cluster: its address
-    /// may have been given to another one.
+    /// Connects to a broker. One that is not of the configuration must belong to the same cluster: its
+    /// address may have been given to another one.
     fn open_own(&self, address: &BrokerAddress) -> Result<Connection, Fault> {
         let mut connection = self.open(address).map_err(Fault::Retry)?;
         let is_configured = self.configured.contains(address);

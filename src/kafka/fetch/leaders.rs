@@ -1,5 +1,5 @@
-//! Who leads which partition, as brokers say. A broker that is cut off from its cluster goes on to say what was
-//! true before, so not every answer is believed. Pure.
+//! Who leads which partition, as brokers say. A broker that is cut off from its cluster goes on to say what
+//! was true before, so not every answer is believed. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -38,8 +38,8 @@ impl KnownLeaders {
         !self.doubts.is_empty()
     }
 
-    /// Takes what the broker `said_by` says of these topics. `is_read`: the partition is read from its leader,
-    /// and that leader answers.
+    /// Takes what the broker `said_by` says of these topics. `is_read`: the partition is read from its
+    /// leader, and that leader answers.
     pub(super) fn take(
         &mut self,
         metadata: &ClusterMetadata,
@@ -91,7 +91,7 @@ impl KnownLeaders {
         let is_doubtful = match epoch {
             // The epochs count up. Only those of a topic that was created again are lower.
             0.. if known.epoch >= 0 => epoch < known.epoch && brokers > 1,
-            // Brokers before Kafka 2.1 do not tell the epoch, so one of three that contradicts is asked twice.
+            // Brokers before Kafka 2.1 do not tell the epoch, so two of three must say the same.
             _ => is_read && brokers >= CONTRADICTED_SINCE && leader.as_ref() != Some(known),
         };
         let confirms = |(first, doubt): &(BrokerAddress, Leader)| {

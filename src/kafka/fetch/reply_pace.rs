@@ -1,5 +1,6 @@
-//! How many bytes a reply may have. A broker before Kafka 2.0 that throttles a client for its quota delays its
-//! reply, by longer the larger the reply is. Pure.
+//! How many bytes a reply may have, if the client has a quota. A broker before Kafka 2.0 that throttles
+//! delays its reply, by longer the larger the reply is. A later one replies without records and names a
+//! pause; a reply that is larger than the whole quota of some seconds would never have any. Pure.
 
 use std::time::{Duration, Instant};
 
@@ -13,11 +14,13 @@ pub(super) struct ReplyPace {
     bytes: usize,
     /// When the size changed last, if it is not the usual one.
     changed: Option<Instant>,
+    /// Whether the last reply was one without records, for the quota.
+    was_withheld: bool,
 }
 
 impl ReplyPace {
     pub(super) fn new(usual: usize) -> Self {
-        Self { usual, bytes: usual, changed: None }
+        Self { usual, bytes: usual, changed: None, was_withheld: false }
     }
 
     /// How many bytes to ask for. A single batch is sent whole, however large it is.
@@ -36,8 +39,21 @@ impl ReplyPace {
         self.changed = Some(now);
     }
 
+    /// The broker has withheld the records of a reply. If it does so again after the pause that it names,
+    /// there are too many, and this returns true.
+    pub(super) fn record_withheld(&mut self, now: Instant) -> bool {
+        let is_again = std::mem::replace(&mut self.was_withheld, true);
+        if is_again {
+            // Each attempt costs a pause of seconds.
+            self.bytes = (self.bytes / 4).max(1);
+            self.changed = Some(now);
+        }
+        is_again
+    }
+
     /// A reply has come.
     pub(super) fn record_answer(&mut self, now: Instant) {
+        self.was_withheld = false;
         if self.changed.is_some_and(|at| now.saturating_duration_since(at) >= GROWS_AFTER) {
             self.bytes = self.bytes.saturating_mul(2).min(self.usual);
             self.changed = (self.bytes < self.usual).then_some(now);
@@ -63,6 +79,12 @@ mod tests {
         assert_eq!(pace.bytes(), 500, "once in that time");
         pace.record_answer(now + GROWS_AFTER * 2);
         assert_eq!((pace.bytes(), pace.is_slow()), (1000, false));
+        assert!(!pace.record_withheld(now));
+        pace.record_answer(now);
+        assert!(!pace.record_withheld(now));
+        assert_eq!(pace.bytes(), 1000, "after the pause there was an answer");
+        assert!(pace.record_withheld(now));
+        assert_eq!(pace.bytes(), 250);
         (0..20).for_each(|_| pace.record_slow(now));
         assert_eq!(pace.bytes(), 1, "the broker sends one batch");
     }

@@ -1,5 +1,5 @@
-//! The fetch session with one broker (KIP-227): what the broker remembers of the partitions, so that a request
-//! names only what has changed. Pure: the caller has the connection.
+//! The fetch session with one broker (KIP-227): what the broker remembers of the partitions, so that a
+//! request names only what has changed. Pure: the caller has the connection.
 
 use std::collections::BTreeMap;
 

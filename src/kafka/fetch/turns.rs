@@ -1,5 +1,5 @@
-//! Whose turn it is when a request cannot name all partitions, or an answer cannot hold what all have. A broker
-//! fills its answer in the order of the request, so who was served goes to the end of the line. Pure.
+//! Whose turn it is when a request cannot name all partitions, or an answer cannot hold what all have. A
+//! broker fills its answer in the order of the request, so who was served goes to the end of the line. Pure.
 
 /// The place of a partition in the line: who has the lowest number is next.
 pub(super) type Turn = u64;

@@ -91,9 +91,9 @@ impl BrokerReader {
         Ok(Some(PendingFetch { sent, at: Instant::now(), wait }))
     }
 
-    /// Waits until the answer comes. A broker before Kafka 2.0 that throttles this client for its quota delays
-    /// its answer by minutes. If it were asked anew, it would only throttle longer; so the answer is waited for
-    /// as long as the broker answers on another connection.
+    /// Waits until the answer comes. A broker before Kafka 2.0 that throttles this client for its quota
+    /// delays its answer by minutes. If it were asked anew, it would only throttle longer; so the answer is
+    /// waited for as long as the broker answers on another connection.
     pub(super) fn wait_for_answer(&mut self, sent: &mut Sent) -> Result<(), Fault> {
         if sent.version() >= <Fetch<'_> as Request>::THROTTLES_SINCE {
             return Ok(());
@@ -107,7 +107,6 @@ impl BrokerReader {
             let address = &self.address;
             log::debug!("{address} delays its answer by more than {:.0?}: a quota?", began.elapsed());
         }
-        self.pace.record_answer(Instant::now());
         Ok(())
     }
 
@@ -127,6 +126,10 @@ impl BrokerReader {
     /// The events of an answer. It also moves the positions.
     pub(super) fn take_answer(&mut self, answer: FetchAnswer, frame: Frame) -> Result<Vec<Event>, Fault> {
         let mut events = Vec::new();
+        let is_withheld = answer.throttle_ms > 0 && answer.partitions.is_empty();
+        if !is_withheld {
+            self.pace.record_answer(Instant::now());
+        }
         match self.session.take_answer(&answer) {
             SessionAnswer::Whole => {}
             SessionAnswer::LeftOut(partitions) => {
@@ -142,6 +145,9 @@ impl BrokerReader {
             SessionAnswer::Refused => {
                 return Err(Fault::Retry(format!("{} answers {}", self.address, answer.code)));
             }
+        }
+        if is_withheld {
+            self.let_others_first();
         }
         let (frame, committed) = (Arc::new(frame), self.context.cluster.read_committed);
         let (mut passed_over, full) =
@@ -166,6 +172,19 @@ impl BrokerReader {
             events.push(Event::Idle);
         }
         Ok(events)
+    }
+
+    /// The broker has withheld an answer because of the quota. A batch that is larger than the quota of some
+    /// seconds is withheld for ever; it must not stand before the batches of other partitions for ever.
+    fn let_others_first(&mut self) {
+        let asked = self.cursors.values_mut().filter(|cursor| self.session.holds(&cursor.partition));
+        if let Some(first) = asked.min_by_key(|cursor| cursor.turn) {
+            self.turns.take(&mut first.turn, Served::Answered);
+        }
+        if self.pace.record_withheld(Instant::now()) {
+            // A session would keep the broker's order.
+            self.session.begin_anew();
+        }
     }
 
     /// Whether the broker's sessions serve all partitions in turn, also if its answers are full.

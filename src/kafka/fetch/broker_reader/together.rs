@@ -116,8 +116,8 @@ impl BrokerReader {
         Ok(())
     }
 
-    /// Compares the newest landmarks of partitions that have a position. A log of which the landmark agrees is
-    /// read; all others are looked at one by one.
+    /// Compares the newest landmarks of partitions that have a position. A log of which the landmark agrees
+    /// is read; all others are looked at one by one.
     fn compare_together(&mut self) -> Result<(), Fault> {
         let mut newest = Vec::new();
         for cursor in self.cursors.values().filter(|cursor| cursor.has_question()) {

@@ -36,8 +36,8 @@ pub struct Fetch<'a> {
 pub struct SessionPlace {
     /// The number of the session; 0 if there is none.
     pub id: i32,
-    /// 0 asks for a new session, and ends that with the number `id`; -1 asks for none. Each further request of
-    /// a session counts up.
+    /// 0 asks for a new session, and ends that with the number `id`; -1 asks for none. Each further request
+    /// of a session counts up.
     pub epoch: i32,
 }
 

@@ -47,8 +47,8 @@ pub trait Request {
     const LOWEST: i16;
     /// The highest version that is written here; never a flexible one.
     const HIGHEST: i16;
-    /// From this version on a broker answers before it throttles the client for its quota (KIP-219): the answer
-    /// begins with the time for which nothing more should be sent, in milliseconds.
+    /// From this version on a broker answers before it throttles the client for its quota (KIP-219): the
+    /// answer begins with the time for which nothing more should be sent, in milliseconds.
     const THROTTLES_SINCE: i16 = i16::MAX;
     /// The content of the answer.
     type Answer;

@@ -198,8 +198,9 @@ proptest! {
             items.iter().map(|partition| TopicPartition::new(topic.as_str(), *partition))
         }).collect();
         let (session, forgotten) = (SessionPlace { id, epoch }, forgotten.as_slice());
+        let partitions = partitions.as_slice();
         let fetch =
-            Fetch { max_wait_ms, min_bytes, max_bytes, isolation, session, partitions: &partitions, forgotten };
+            Fetch { max_wait_ms, min_bytes, max_bytes, isolation, session, partitions, forgotten };
         for version in Fetch::LOWEST..=Fetch::HIGHEST {
             let meant = if version < ORACLE_FETCH {
                 old_fetch(wait, least, most, &all, version)
