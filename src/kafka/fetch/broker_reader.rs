@@ -157,8 +157,11 @@ impl BrokerReader {
         self.wait_for_work()?;
         self.probe()?;
         let mut pending = self.send_fetch()?;
-        while let Some(PendingFetch { mut sent, at, wait }) = pending {
-            self.wait_for_answer(&mut sent)?;
+        while let Some(PendingFetch { sent, at, wait }) = pending {
+            if !self.has_answer(&sent)? {
+                pending = self.send_fetch()?;
+                continue;
+            }
             let mut frame = self.context.frames.take();
             let answer = self.connection()?.receive::<Fetch<'_>>(sent, &mut frame)?;
             let mut events = self.take_answer(answer, frame)?;

@@ -16,11 +16,13 @@ pub(super) struct ReplyPace {
     changed: Option<Instant>,
     /// Whether the last reply was one without records, for the quota.
     was_withheld: bool,
+    /// How many replies in a row did not come in time.
+    delays: u32,
 }
 
 impl ReplyPace {
     pub(super) fn new(usual: usize) -> Self {
-        Self { usual, bytes: usual, changed: None, was_withheld: false }
+        Self { usual, bytes: usual, changed: None, was_withheld: false, delays: 0 }
     }
 
     /// How many bytes to ask for. A single batch is sent whole, however large it is.
@@ -33,10 +35,16 @@ impl ReplyPace {
         self.bytes < self.usual
     }
 
-    /// A reply did not come within the usual time.
-    pub(super) fn record_slow(&mut self, now: Instant) {
+    /// How long the next reply may take, if `usual` is the time limit of an answer.
+    pub(super) fn limit(&self, usual: Duration) -> Duration {
+        usual.saturating_mul(2_u32.saturating_pow(self.delays))
+    }
+
+    /// A reply did not come within its time.
+    pub(super) fn record_delayed(&mut self, now: Instant) {
         self.bytes = (self.bytes / 2).max(1);
         self.changed = Some(now);
+        self.delays += 1;
     }
 
     /// The broker has withheld the records of a reply. If it does so again after the pause that it names,
@@ -54,6 +62,7 @@ impl ReplyPace {
     /// A reply has come.
     pub(super) fn record_answer(&mut self, now: Instant) {
         self.was_withheld = false;
+        self.delays = 0;
         if self.changed.is_some_and(|at| now.saturating_duration_since(at) >= GROWS_AFTER) {
             self.bytes = self.bytes.saturating_mul(2).min(self.usual);
             self.changed = (self.bytes < self.usual).then_some(now);
@@ -70,10 +79,12 @@ mod tests {
         let (mut pace, now) = (ReplyPace::new(1000), Instant::now());
         pace.record_answer(now);
         assert_eq!((pace.bytes(), pace.is_slow()), (1000, false));
-        pace.record_slow(now);
-        pace.record_slow(now);
+        pace.record_delayed(now);
+        pace.record_delayed(now);
+        let second = Duration::from_secs(1);
+        assert_eq!((pace.bytes(), pace.limit(second)), (250, 4 * second));
         pace.record_answer(now + GROWS_AFTER - Duration::from_millis(1));
-        assert_eq!((pace.bytes(), pace.is_slow()), (250, true));
+        assert_eq!((pace.bytes(), pace.is_slow(), pace.limit(second)), (250, true, second));
         pace.record_answer(now + GROWS_AFTER);
         pace.record_answer(now + GROWS_AFTER);
         assert_eq!(pace.bytes(), 500, "once in that time");
@@ -85,7 +96,8 @@ mod tests {
         assert_eq!(pace.bytes(), 1000, "after the pause there was an answer");
         assert!(pace.record_withheld(now));
         assert_eq!(pace.bytes(), 250);
-        (0..20).for_each(|_| pace.record_slow(now));
+        (0..80).for_each(|_| pace.record_delayed(now));
         assert_eq!(pace.bytes(), 1, "the broker sends one batch");
+        assert!(pace.limit(second) > second * 100_000);
     }
 }

@@ -87,27 +87,30 @@ impl BrokerReader {
             partitions: &request.named,
             forgotten: &request.forgotten,
         };
-        let sent = self.connection()?.send(&fetch, wait)?;
+        let answer_timeout = self.context.config.limits.answer_timeout;
+        let patience = self.pace.limit(answer_timeout).min(DELAYED_ANSWER_MAX).saturating_sub(answer_timeout);
+        let sent = self.connection()?.send(&fetch, wait + patience)?;
         Ok(Some(PendingFetch { sent, at: Instant::now(), wait }))
     }
 
-    /// Waits until the answer comes. A broker before Kafka 2.0 that throttles this client for its quota
-    /// delays its answer by minutes. If it were asked anew, it would only throttle longer; so the answer is
-    /// waited for as long as the broker answers on another connection.
-    pub(super) fn wait_for_answer(&mut self, sent: &mut Sent) -> Result<(), Fault> {
-        if sent.version() >= <Fetch<'_> as Request>::THROTTLES_SINCE {
-            return Ok(());
+    /// Waits for the answer; false if it does not come and the request is to be sent again. A broker before
+    /// Kafka 2.0 that throttles this client for its quota delays its answer by minutes, by longer the more is
+    /// asked for. So as long as such a broker answers on another connection, that one is used, for less.
+    pub(super) fn has_answer(&mut self, sent: &Sent) -> Result<bool, Fault> {
+        let throttles = sent.version() < <Fetch<'_> as Request>::THROTTLES_SINCE;
+        if !throttles || self.connection()?.answer_begins(sent)? {
+            return Ok(true);
         }
-        let (began, mut limit) = (Instant::now(), self.context.config.limits.answer_timeout);
-        while !self.connection()?.answer_begins(sent)? && began.elapsed() < DELAYED_ANSWER_MAX {
-            self.context.dialer.open(&self.address).map_err(Fault::Retry)?;
-            self.pace.record_slow(Instant::now());
-            limit = (limit * 2).min(DELAYED_ANSWER_MAX);
-            sent.extend(limit);
-            let address = &self.address;
-            log::debug!("{address} delays its answer by more than {:.0?}: a quota?", began.elapsed());
+        let limit = self.pace.limit(self.context.config.limits.answer_timeout);
+        if limit >= DELAYED_ANSWER_MAX {
+            return Ok(true);
         }
-        Ok(())
+        self.connection = Some(self.context.dialer.open(&self.address).map_err(Fault::Retry)?);
+        // The broker may have carried out the request.
+        self.session.begin_anew();
+        self.pace.record_delayed(Instant::now());
+        log::debug!("{}: no answer within {limit:.0?}, and one to another request: a quota?", self.address);
+        Ok(false)
     }
 
     /// What the next request names: within a session what has changed, otherwise at most `most` partitions,
