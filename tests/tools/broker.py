@@ -78,6 +78,10 @@ class Answers:
                     raise
                 time.sleep(0.1)
 
+    def delete(self, topic):
+        AdminClient(self.common).delete_topics([topic], operation_timeout=30)[topic].result()
+        return {}
+
     def alter(self, topic, partitions):
         admin = AdminClient(self.common)
         new = NewPartitions(topic, partitions)
