@@ -77,6 +77,15 @@ pub enum Event {
         /// How many records the log has from the position on.
         lag: u64,
     },
+    /// The log of the partition has another number of records from the position on, and none of these came.
+    Lag {
+        /// The partition.
+        partition: TopicPartition,
+        /// The number of the [`Fetcher::assign`] that this event belongs to.
+        assignment: u64,
+        /// How many records the log has from the position on.
+        lag: u64,
+    },
     /// No partition can be read now. The text says why.
     Failed(String),
     /// The leaders of partitions cannot be looked up now; other partitions are read. The text says why.

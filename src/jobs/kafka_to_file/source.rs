@@ -266,6 +266,7 @@ impl KafkaSource {
                 self.broker_outage.down(Instant::now(), &format!("{why}: {remedy}"));
                 self.outages.forget_unlogged();
             }
+            Event::Lag { partition, assignment, lag } => self.take_lag(&partition, assignment, lag),
             Event::LookUpFailed(why) => {
                 let remedy = "partitions whose leader moves are not read meanwhile: look at the brokers";
                 self.look_up_outage.down(Instant::now(), &format!("{why}; {remedy}"));

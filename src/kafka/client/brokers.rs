@@ -31,6 +31,8 @@ pub struct Brokers {
     /// How many attempts there were.
     count: u64,
     last_answered: Option<Connection>,
+    /// Whether any request was ever answered.
+    has_served: bool,
 }
 
 /// The last attempt to ask a broker.
@@ -46,14 +48,22 @@ impl Brokers {
     /// yet.
     pub fn new(hosts: &[String], dialer: Dialer) -> Self {
         let configured = hosts.iter().filter_map(|host| BrokerAddress::parse(host)).collect();
-        Self { configured, dialer, attempts: BTreeMap::new(), count: 0, last_answered: None }
+        Self {
+            configured,
+            dialer,
+            attempts: BTreeMap::new(),
+            count: 0,
+            last_answered: None,
+            has_served: false,
+        }
     }
 
     /// The same cluster with separate connections, which have these limits.
     pub fn with_own_connections(&self, limits: ConnectionLimits) -> Self {
         let dialer = self.dialer.clone().with_limits(limits);
         let (configured, attempts) = (self.configured.clone(), self.attempts.clone());
-        Self { configured, dialer, attempts, count: self.count, last_answered: None }
+        let (count, has_served) = (self.count, self.has_served);
+        Self { configured, dialer, attempts, count, last_answered: None, has_served }
     }
 
     /// Connects to this broker.
@@ -124,8 +134,8 @@ impl Brokers {
     /// support the request is passed over like one that does not answer.
     ///
     /// # Errors
-    /// `Retry`: no broker gives an answer. `Fatal`: every broker was reached, and none of them has a version
-    /// of the request in common with pandad.
+    /// `Retry`: no broker gives an answer. `Fatal`: every broker was reached, none of them has a version of the
+    /// request in common with pandad, and none has ever answered a request.
     pub fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, Fault> {
         if let Some(connection) = self.last_answered.take().filter(is_fresh) {
             let address = connection.address().clone();
@@ -145,8 +155,8 @@ impl Brokers {
     pub fn ask_another<R: Request>(&mut self, request: &R) -> Result<R::Answer, Fault> {
         let mut kept = self.last_answered.take().filter(is_fresh);
         let (began, all) = (Instant::now(), self.in_turn());
-        let mut last = Fault::Retry("no broker is configured".to_owned());
-        let mut may_answer_later = all.is_empty();
+        let mut failed = all.is_empty().then(|| Fault::Retry("no broker is configured".to_owned()));
+        let mut refused = None;
         for address in all {
             let connection = match kept.take_if(|kept| *kept.address() == address) {
                 Some(kept) => Ok(kept),
@@ -156,18 +166,23 @@ impl Brokers {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => {
                     self.avoid(&address);
-                    may_answer_later |= !matches!(fault, Fault::Fatal(_));
-                    last = fault;
+                    let kind = if matches!(fault, Fault::Fatal(_)) { &mut refused } else { &mut failed };
+                    *kind = Some(fault);
                 }
             }
             if began.elapsed() >= ASK_TIME_MAX {
-                may_answer_later = true;
+                let left = || Fault::Retry("not all brokers were asked".to_owned());
+                failed.get_or_insert_with(left);
                 break;
             }
         }
-        Err(match last {
-            Fault::Fatal(why) if may_answer_later => Fault::Retry(why),
-            last => last,
+        // A broker that may come back explains more than an address at which there is none: that of a
+        // controller, for example.
+        Err(match (failed, refused) {
+            (Some(fault), _) => fault,
+            (None, Some(Fault::Fatal(why))) if self.has_served => Fault::Retry(why),
+            (None, Some(fault)) => fault,
+            (None, None) => Fault::Retry("no broker was asked".to_owned()),
         })
     }
 
@@ -201,6 +216,7 @@ impl Brokers {
         }
         self.confirm(&connection);
         self.note(&connection.address().clone(), None);
+        self.has_served = true;
         self.last_answered = Some(connection);
         Ok(answer)
     }

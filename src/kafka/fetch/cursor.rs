@@ -35,6 +35,8 @@ pub(super) struct Cursor {
     /// Whether the owner knows that the partition can be read. Until then an empty answer is an
     /// event, too.
     reported_well: bool,
+    /// How many records the log had from the position on, as the owner knows.
+    reported_lag: Option<u64>,
     /// Since when only an open transaction is at the position.
     blocked_since: Option<Instant>,
     /// A sentence about the blocking transaction; `None` before the transaction was inspected.
@@ -93,6 +95,7 @@ impl Cursor {
             backoff: Backoff::new(config.retry_pauses.0, config.retry_pauses.1),
             not_before: None,
             reported_well: false,
+            reported_lag: None,
             blocked_since: None,
             blocked_by: None,
         }
@@ -157,13 +160,15 @@ impl Cursor {
     /// there.
     pub(super) fn hand_over(&mut self, next: i64, end: i64, payload: Payload) -> Fetched {
         let from = self.advance_to(next);
+        let lag = u64::try_from(end - next).unwrap_or(0);
+        self.reported_lag = Some(lag);
         Fetched {
             partition: self.partition.clone(),
             from,
             base: from,
             next,
             assignment: self.assignment,
-            lag: u64::try_from(end - next).unwrap_or(0),
+            lag,
             broker: Some(Arc::clone(&self.broker)),
             last: None,
             bytes: 0,
@@ -255,7 +260,16 @@ impl Cursor {
     fn recovered(&mut self, end: i64) -> Meaning {
         self.not_before = None;
         self.backoff.reset();
-        Meaning::Recovered(u64::try_from(end - self.at).unwrap_or(0))
+        let lag = u64::try_from(end - self.at).unwrap_or(0);
+        self.reported_lag = Some(lag);
+        Meaning::Recovered(lag)
+    }
+
+    /// How many records the log has from the position on, if the owner knows another number. `end`: the end of
+    /// the log. Records may come that cannot be read yet, because a transaction is open.
+    pub(super) fn news_of_lag(&mut self, end: i64) -> Option<u64> {
+        let lag = u64::try_from(end - self.at).ok()?;
+        (self.reported_lag.replace(lag) != Some(lag)).then_some(lag)
     }
 
     /// Keeps what was found out about the blocking transaction, and reads on.
@@ -311,6 +325,18 @@ mod tests {
         assert!(matches!(meaning(true), Meaning::Nothing), "once is enough");
         cursor.pause();
         assert!(matches!(cursor.take_answer(&answer, &frame, false, &config), Meaning::Recovered(30)));
+    }
+
+    #[test]
+    fn a_log_that_grows_behind_an_open_transaction_is_news() {
+        let (config, leader) = (FetchConfig::default(), (Arc::from("a:9092"), -1));
+        let at = StartOffset::At(20, Vec::new());
+        let mut cursor = Cursor::new(TopicPartition::new("t", 0), at, 1, leader, &config);
+        let ends = |high_watermark| LogEnds { high_watermark, last_stable: 20 };
+        assert!(matches!(cursor.take_no_change(ends(50), true, &config), Meaning::Recovered(30)));
+        assert_eq!(cursor.news_of_lag(50), None, "the owner knows it");
+        assert!(matches!(cursor.take_no_change(ends(70), true, &config), Meaning::Nothing));
+        assert_eq!((cursor.news_of_lag(70), cursor.news_of_lag(70)), (Some(50), None));
     }
 
     /// The leader's log was cut below the position. If the reader went on, it would read on from there when

@@ -115,6 +115,7 @@ impl LegacyFetcher {
             | Event::Failed(_)
             | Event::LookUpFailed(_)
             | Event::LookUpRecovered
+            | Event::Lag { .. }
             | Event::PartitionFailed(_) => {}
         }
     }

@@ -60,6 +60,22 @@ fn a_request_that_nobody_supports_is_final() {
     }
 }
 
+/// A controller stands in the list of brokers, and the only broker is started again.
+#[test]
+fn an_address_without_a_broker_ends_nothing_once_a_broker_has_served() {
+    let (named, is_gone) = (Arc::default(), Arc::default());
+    let (lacking, broker) = (lacking(), naming("one", &named, &is_gone));
+    named.lock().unwrap().push(port(&broker));
+    for order in [[&lacking, &broker], [&broker, &lacking]] {
+        is_gone.store(false, SeqCst);
+        let mut brokers = brokers(&order);
+        brokers.ask(&Metadata { topics: &["t".to_owned()] }).unwrap();
+        is_gone.store(true, SeqCst);
+        let Err(Fault::Retry(why)) = brokers.ask(&ASK) else { panic!("it may not be tried again") };
+        assert!(why.contains(&broker.host()), "it is the broker that is missing: {why}");
+    }
+}
+
 /// A broker of the cluster `id`, which names these brokers, until it is gone.
 fn naming(id: &'static str, named: &Arc<Mutex<Vec<i32>>>, is_gone: &Arc<AtomicBool>) -> Scripted {
     let (named, is_gone) = (Arc::clone(named), Arc::clone(is_gone));

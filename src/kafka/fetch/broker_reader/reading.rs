@@ -165,6 +165,12 @@ impl BrokerReader {
             passed_over |= served == Served::PassedOver;
             self.turns.take(&mut cursor.turn, served);
             let meaning = cursor.take_answer(&answer, &frame, committed, &self.context.config);
+            if answer.code.is_none()
+                && let Some(lag) = cursor.news_of_lag(answer.high_watermark)
+            {
+                let assignment = cursor.assignment;
+                events.push(Event::Lag { partition: partition.clone(), assignment, lag });
+            }
             self.carry_out_meaning(&partition, meaning, &mut events);
         }
         self.take_no_changes(&mut events);

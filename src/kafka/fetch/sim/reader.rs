@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
                 self.calm(&partition);
                 Ok(())
             }
-            Event::LookUpFailed(_) | Event::LookUpRecovered => Ok(()),
+            Event::LookUpFailed(_) | Event::LookUpRecovered | Event::Lag { .. } => Ok(()),
             Event::Failed(why) => {
                 self.troubles += 1;
                 self.trouble = Some(why);
