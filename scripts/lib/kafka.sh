@@ -66,7 +66,7 @@ kafka_create() {
     fi
     for ((id = 1; id <= brokers; id++)); do
         broker_properties "$set" "$version" "$id" "$copies" >"$set/$id/server.properties"
-        java_command "$version" 512m INFO kafka.Kafka "$set/$id/server.properties"
+        java_command "$version" "${PANDAD_BROKER_HEAP:-512m}" INFO kafka.Kafka "$set/$id/server.properties"
         write_run "$set/$id" "${java_words[@]}"
         uses_zookeeper "$version" || storage_format "$set" "$version" "$id"
     done
@@ -192,6 +192,14 @@ admin_target() {
     else
         echo --bootstrap-server "$(node_list "$set" | paste -sd ,)"
     fi
+}
+
+# kafka_quota SET VERSION CLIENT_ID BYTES_PER_SECOND: what consumers with this client id may read.
+kafka_quota() {
+    local target
+    read -r -a target <<<"$(admin_target "$1" "$2")"
+    quietly run_tool "$2" kafka.admin.ConfigCommand "${target[@]}" --alter --entity-type clients \
+        --entity-name "$3" --add-config "consumer_byte_rate=$4"
 }
 
 # kafka_topic SET VERSION VERB TOPIC ...

@@ -26,7 +26,7 @@ pub use operator::{FoundOffset, GroupOperator};
 pub use protocol::records::{DecodeError, Decoded, Scratch};
 pub use seam::{
     Assigned, DecodedRecords, Event, FailedPartition, FailureKind, Fetched, Fetcher, GroupClient, GroupEvent,
-    Payload, RecordSet, StartBasis, StartOffset, batch_end, records, records_from,
+    Payload, RecordSet, ResolvedStart, StartBasis, StartOffset, batch_end, records, records_from,
 };
 
 use crate::error::Fault;

@@ -4,6 +4,7 @@
 mod files;
 mod periods;
 mod taken_over;
+mod together;
 
 #[cfg(test)]
 pub(super) use files::CLOSED_WITHOUT_SYNC;
@@ -52,7 +53,9 @@ impl Ledger {
         let unsettled = state.recent.iter().map(|range| range.sequence);
         let files = WrittenFiles::new(settled, unsettled);
         let (left, complete) = (BTreeSet::new(), state.all_complete().into_iter().collect());
-        let inner = LedgerState { journal, state, written, group, files, left, complete, strangers };
+        let delayed_sync = None;
+        let inner =
+            LedgerState { journal, state, written, group, files, left, complete, strangers, delayed_sync };
         Self { state: Arc::new(Mutex::new(inner)), label }
     }
 

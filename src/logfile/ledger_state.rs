@@ -42,6 +42,15 @@ pub(super) struct LedgerState {
     pub(super) complete: BTreeMap<RouteScope, i64>,
     /// If this journal is new: the journals whose tokens were found in the group.
     pub(super) strangers: Option<Vec<u128>>,
+    /// While several positions are decided together, one sync follows all of these.
+    pub(super) delayed_sync: Option<DelayedSync>,
+}
+
+/// A sync that is put off until all positions of a start are decided.
+#[derive(Debug, Default)]
+pub(super) struct DelayedSync {
+    /// Whether a decision waits for it.
+    pub(super) is_due: bool,
 }
 
 impl LedgerState {
@@ -163,6 +172,10 @@ impl LedgerState {
             }
         };
         self.append_entry(JournalEntry::Partition(index, state))?;
+        if let Some(delayed) = &mut self.delayed_sync {
+            delayed.is_due = true;
+            return Ok(());
+        }
         // Durable at once: if a loss of power took the decision away, the next start might decide
         // otherwise.
         self.journal.to_sync().sync()

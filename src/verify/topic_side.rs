@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::progress::Progress;
 use crate::error::Fault;
-use crate::kafka::{Event, Fetched, Fetcher, Payload, StartOffset};
+use crate::kafka::{Event, Fetched, Fetcher, Payload, ResolvedStart, StartOffset};
 use crate::record::TopicPartition;
 
 /// A gap between two ranges that is worth a new request, in offsets. A shorter one is read through.
@@ -104,13 +104,15 @@ impl<'a> TopicReader<'a> {
         let mut last = Instant::now();
         while open > 0 && last.elapsed() < self.limits.patience {
             match self.fetcher.next(Instant::now() + WAIT) {
-                Ok(Event::Resolved(partition, offset, _)) => {
-                    // One that moves to another broker in between is resolved once more.
-                    self.fetcher.unassign(&partition);
-                    let number = self.by_name.get(&partition).copied();
-                    if let Some(known) = number.and_then(|number| starts.get_mut(number)) {
-                        open -= usize::from(known.is_none());
-                        *known = Some(offset);
+                Ok(Event::Resolved(resolved)) => {
+                    for ResolvedStart { partition, offset, .. } in resolved {
+                        // One that moves to another broker in between is resolved once more.
+                        self.fetcher.unassign(&partition);
+                        let number = self.by_name.get(&partition).copied();
+                        if let Some(known) = number.and_then(|number| starts.get_mut(number)) {
+                            open -= usize::from(known.is_none());
+                            *known = Some(offset);
+                        }
                     }
                     last = Instant::now();
                 }

@@ -11,14 +11,21 @@ pub struct Cluster {
     /// Brokers count from 1: `addresses[0]` is that of broker 1.
     pub addresses: Vec<String>,
     state: PathBuf,
+    heap: &'static str,
 }
 
 impl Cluster {
     /// Brings up this many brokers. Dropping the value ends them.
     #[track_caller]
     pub fn up(version: &str, brokers: usize) -> Cluster {
+        Cluster::with_heap(version, brokers, "512m")
+    }
+
+    /// As [`Self::up`], with this much memory for each broker's heap.
+    #[track_caller]
+    pub fn with_heap(version: &str, brokers: usize, heap: &'static str) -> Cluster {
         let state = directory("cluster");
-        let mut cluster = Cluster { version: version.to_owned(), addresses: Vec::new(), state };
+        let mut cluster = Cluster { version: version.to_owned(), addresses: Vec::new(), state, heap };
         cluster.script(&["up", &format!("kafka-{version}x{brokers}")]);
         let port = |number| {
             let file = cluster.state.join(format!("kafka-{version}/{number}/port"));
@@ -91,6 +98,19 @@ impl Cluster {
         Kafka::of_its_own(&self.version, &self.addresses.join(","), &self.state)
     }
 
+    /// A part of the cluster as one address list.
+    pub fn at(&self, addresses: &str) -> Kafka {
+        Kafka::of_its_own(&self.version, addresses, &self.state)
+    }
+
+    /// A setting in a broker's configuration.
+    pub fn setting(&self, number: usize, key: &str) -> String {
+        let file = self.state.join(format!("kafka-{}/{number}/server.properties", self.version));
+        let (text, key) = (std::fs::read_to_string(file).unwrap(), format!("{key}="));
+        let found = text.lines().rev().find_map(|line| line.strip_prefix(&key));
+        found.unwrap_or_else(|| panic!("no {key} in\n{text}")).to_owned()
+    }
+
     /// Where a broker keeps its logs.
     pub fn data(&self, number: usize) -> PathBuf {
         self.state.join(format!("kafka-{}/{number}/data", self.version))
@@ -118,7 +138,8 @@ impl Cluster {
     #[track_caller]
     fn script(&self, args: &[&str]) {
         let mut command = Command::new(repository("scripts/servers"));
-        let output = command.args(args).env("PANDAD_STATE", &self.state).output().unwrap();
+        command.env("PANDAD_STATE", &self.state).env("PANDAD_BROKER_HEAP", self.heap);
+        let output = command.args(args).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "scripts/servers {args:?}: {}\n{said}", output.status);
     }

@@ -19,6 +19,7 @@ pub mod produce;
 pub mod proxy;
 pub mod queue;
 pub mod redis;
+pub mod relay;
 pub mod run;
 pub mod segment;
 pub mod servers;

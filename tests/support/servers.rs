@@ -207,6 +207,11 @@ impl Kafka {
         self.ask(json!({"do": "remake", "topic": topic, "partitions": partitions, "pause": pause}));
     }
 
+    /// What consumers with this client id may read, in bytes per second.
+    pub fn limit_reading(&self, client_id: &str, bytes: u64) {
+        self.script(&["quota", &format!("kafka-{}", self.version), client_id, &bytes.to_string()]);
+    }
+
     /// Gives a topic more partitions.
     pub fn alter(&self, topic: &str, partitions: usize) {
         if self.at_least(1, 0) {

@@ -78,11 +78,40 @@ class Answers:
                     raise
                 time.sleep(0.1)
 
+    def delete(self, topic):
+        AdminClient(self.common).delete_topics([topic], operation_timeout=30)[topic].result()
+        return {}
+
     def alter(self, topic, partitions):
         admin = AdminClient(self.common)
         new = NewPartitions(topic, partitions)
         admin.create_partitions([new], operation_timeout=30, request_timeout=30)[topic].result()
         return {}
+
+    def spread(self, topic, partitions, rate):
+        """One record for each partition, `rate` of them per second, the last partition first; the value is
+        the number of the partition. Answers with the time of each acknowledgement, in seconds since 1970."""
+        producer, acked, faults = confluent_kafka.Producer({**self.common, "linger.ms": 0}), [], []
+
+        def delivered(error, message):
+            if error is not None:
+                faults.append(str(error))
+            acked.append([message.partition(), time.time()])
+
+        deadline = time.monotonic() + 60
+        while len(producer.list_topics(topic, 30).topics[topic].partitions) < partitions:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{topic} has not its {partitions} partitions after 60 s")
+            time.sleep(0.1)
+        began = time.monotonic()
+        for number, partition in enumerate(reversed(range(partitions))):
+            while time.monotonic() < began + number / rate:
+                producer.poll(max(0.0, began + number / rate - time.monotonic()))
+            producer.produce(topic, str(partition), partition=partition, on_delivery=delivered)
+        producer.flush(120)
+        if faults or len(acked) != partitions:
+            raise RuntimeError(f"{len(acked)} of {partitions} acknowledged: {faults[:3]}")
+        return {"acked": acked}
 
     def committed(self, store, group, topic, partitions):
         """The offset of each partition, -1 where there is none."""

@@ -27,6 +27,11 @@ impl SharedLedger {
         self.file_of(partition).map(|_| &self.ledger)
     }
 
+    /// The ledger of all files.
+    pub(super) fn whole(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// The file that this partition's lines go to.
     pub(super) fn file_of(&self, partition: &TopicPartition) -> Option<usize> {
         self.router.of(&partition.topic)

@@ -24,7 +24,9 @@ use super::watermarks::Watermarks;
 use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
 use crate::error::Fault;
-use crate::kafka::{Event, FailedPartition, Fetched, Fetcher, GroupClient, StartBasis, StartOffset};
+use crate::kafka::{
+    Event, FailedPartition, Fetched, Fetcher, GroupClient, ResolvedStart, StartBasis, StartOffset,
+};
 use crate::logfile::{Landmark, Ledger, Settled};
 use crate::moment::in_utc;
 use crate::pipeline::{self, PolledTask};
@@ -71,6 +73,8 @@ pub(super) struct KafkaSource {
     /// How many assignments the fetcher was given. Each has the number that this counter had then.
     assignments: u64,
     broker_outage: Outage,
+    /// No broker says who leads, while others are read.
+    look_up_outage: Outage,
     group_outage: Outage,
     outages: PartitionOutages,
     sweep_pace: SweepPace,
@@ -126,6 +130,8 @@ impl KafkaSource {
             partitions: BTreeMap::new(),
             assignments: 0,
             broker_outage: Outage::new(format!("{NAME}: Kafka")),
+            look_up_outage: Outage::new(format!("{NAME}: the look-up of leaders"))
+                .log_after(GROUP_OUTAGE_PATIENCE),
             group_outage: Outage::new(format!("{NAME}: the group")).log_after(GROUP_OUTAGE_PATIENCE),
             outages: PartitionOutages::default(),
             sweep_pace: SweepPace::default(),
@@ -213,6 +219,27 @@ impl KafkaSource {
         Ok(())
     }
 
+    /// Takes where partitions start that nobody had a position of. All of these positions are durable by one
+    /// sync of the journal.
+    fn take_starts(&mut self, starts: Vec<ResolvedStart>) -> Result<(), Fault> {
+        let starts = starts.into_iter().filter(|one| self.partitions.contains_key(&one.partition));
+        let starts: Vec<ResolvedStart> = starts.collect();
+        let ledger = self.ledger.whole().clone();
+        let set = ledger.sync_once(|| {
+            starts.iter().try_for_each(|one| {
+                self.log_start(&one.partition, one.offset, one.basis);
+                self.set_position(&one.partition, one.offset)
+            })
+        });
+        set.map_err(|error| journal_fault(&error))??;
+        for one in starts {
+            if let Some(tracked) = self.partitions.get_mut(&one.partition) {
+                tracked.resolve(one.offset);
+            }
+        }
+        Ok(())
+    }
+
     /// Sets the position at which the partition goes on, whatever was written of it.
     fn set_position(&mut self, partition: &TopicPartition, position: i64) -> Result<(), Fault> {
         self.ledger_of(partition)?
@@ -239,6 +266,12 @@ impl KafkaSource {
                 self.broker_outage.down(Instant::now(), &format!("{why}: {remedy}"));
                 self.outages.forget_unlogged();
             }
+            Event::Lag { partition, assignment, lag } => self.take_lag(&partition, assignment, lag),
+            Event::LookUpFailed(why) => {
+                let remedy = "partitions whose leader moves are not read meanwhile: look at the brokers";
+                self.look_up_outage.down(Instant::now(), &format!("{why}; {remedy}"));
+            }
+            Event::LookUpRecovered => self.look_up_outage.up(Instant::now(), "back"),
             // While no broker answers, only the outage of all brokers is logged.
             Event::PartitionFailed(_) if self.broker_outage.is_down() => {}
             Event::PartitionFailed(FailedPartition { partition, broker, kind, why }) => {
@@ -248,15 +281,9 @@ impl KafkaSource {
                     self.outages.begin(Instant::now(), &partition, tracked.polled, cause);
                 }
             }
-            Event::Resolved(partition, position, basis) => {
+            Event::Resolved(starts) => {
                 self.broker_outage.up(Instant::now(), "back");
-                if self.partitions.contains_key(&partition) {
-                    self.log_start(&partition, position, basis);
-                    self.set_position(&partition, position)?;
-                }
-                if let Some(tracked) = self.partitions.get_mut(&partition) {
-                    tracked.resolve(position);
-                }
+                self.take_starts(starts)?;
             }
             Event::Relinquished(partition, assignment) => {
                 if let Some(tracked) = self.tracked(&partition, assignment) {

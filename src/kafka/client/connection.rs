@@ -22,6 +22,9 @@ use crate::kafka::protocol::messages::{ApiVersions, Request};
 use crate::kafka::protocol::versions::Versions;
 use crate::kafka::protocol::wire::{TooLong, WireReader, WireWriter};
 
+/// A broker that throttles for longer is asked again all the same.
+const MUTED_MAX: Duration = Duration::from_secs(3600);
+
 /// Time limits, and the largest answer.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
@@ -59,6 +62,8 @@ pub struct Connection {
     /// fault the connection cannot be used again.
     stream: Option<TcpStream>,
     used: Instant,
+    /// Until then the broker reads nothing from this connection: the client has used up its quota.
+    muted_until: Option<Instant>,
 }
 
 impl Connection {
@@ -79,6 +84,7 @@ impl Connection {
             correlation: 0,
             stream: Some(stream),
             used: Instant::now(),
+            muted_until: None,
         }
     }
 
@@ -102,6 +108,13 @@ impl Connection {
         self.used.elapsed()
     }
 
+    /// How long the broker reads nothing from this connection, because the client has used up its quota.
+    /// [`Self::send`] waits for so long.
+    pub fn muted_for(&self) -> Duration {
+        let now = Instant::now();
+        self.muted_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
     /// Sends a request in the highest version that both sides support, and waits for the answer.
     ///
     /// # Errors
@@ -120,6 +133,8 @@ impl Connection {
     pub fn send<R: Request>(&mut self, request: &R, patience: Duration) -> Result<Sent, Fault> {
         let version = self.known.versions.choose::<R>();
         let version = version.map_err(|why| Fault::Fatal(format!("{}: {why}", self.address)))?;
+        // An earlier request would only wait at the broker, and its answer would be missed.
+        std::thread::sleep(self.muted_for());
         let sent = self.write(request, version, self.limits.answer_timeout + patience);
         sent.map_err(|lost| match lost {
             ConnectionLost::TooLong => Fault::Fatal(self.describe(&lost)),
@@ -186,8 +201,20 @@ impl Connection {
             answer.map_err(|why| ConnectionLost::NotKafka(format!("its answer to {}: {why}", R::NAME)))?;
         self.stream = Some(stream);
         self.used = Instant::now();
+        self.muted_until = muted_for::<R>(sent.version, frame.bytes()).map(|time| self.used + time);
         Ok(answer)
     }
+}
+
+/// How long a broker throttles the client, by its answer. The answer was read without fault.
+fn muted_for<R: Request>(version: i16, answer: &[u8]) -> Option<Duration> {
+    if version < R::THROTTLES_SINCE {
+        return None;
+    }
+    // The correlation id is before it.
+    let millis = answer.get(4..).and_then(<[u8]>::first_chunk).copied().map(i32::from_be_bytes)?;
+    let millis = u64::try_from(millis).ok().filter(|millis| *millis > 0)?;
+    Some(Duration::from_millis(millis).min(MUTED_MAX))
 }
 
 /// A request that was sent and is not answered yet.

@@ -13,7 +13,7 @@ use crate::kafka::protocol::refusal::Refusal;
 /// `Retry`: the group has no coordinator now, or it cannot be reached. `Fatal`: the group cannot
 /// have one.
 pub fn find(brokers: &mut Brokers, group: &str) -> Result<Connection, Fault> {
-    let found = brokers.ask(&FindCoordinator { group })?;
+    let found = brokers.ask_another(&FindCoordinator { group })?;
     if !found.code.is_none() {
         return Err(Refusal::Code(found.code).fault(&format!("find the coordinator of the group '{group}'")));
     }

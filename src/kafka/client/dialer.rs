@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::address::BrokerAddress;
 use super::connection::{ApiVersionsAnswer, Connection, ConnectionLimits};
+use super::named_brokers::NamedBrokers;
 use super::transport;
 use super::versions_seen::{KnownVersions, VersionsSeen};
 use crate::kafka::protocol::versions::Versions;
@@ -59,6 +60,11 @@ impl Dialer {
     /// ApiVersions unanswered may just as well hang.
     pub fn confirm(&self, connection: &Connection) {
         self.versions_seen.confirm(connection.address(), connection.known());
+    }
+
+    /// The brokers that the cluster has named.
+    pub(super) fn named(&self) -> &NamedBrokers {
+        self.versions_seen.named()
     }
 
     /// A connection that is ready for its first request. A handshake that follows the exchange of versions,

@@ -16,6 +16,10 @@ use crate::kafka::protocol::messages::{GenerationMember, OffsetCommit, OffsetFet
 use crate::kafka::protocol::refusal::Refusal;
 use crate::record::{Commit, TopicPartition};
 
+/// How many offsets one request commits. A coordinator writes all of these in one batch, and fails if that is
+/// larger than a batch may be (1 MiB, `max.message.bytes`).
+const COMMIT_PARTITIONS_MAX: usize = 1000;
+
 /// The offsets of one group, with a connection to its coordinator.
 #[derive(Debug)]
 pub struct GroupOffsets {
@@ -48,6 +52,19 @@ impl GroupOffsets {
     /// `Retry`: the coordinator did not answer; some of the offsets may be committed all the same. `Fatal`:
     /// the group cannot have a coordinator, or no common version of the request exists.
     pub fn commit(
+        &mut self,
+        brokers: &mut Brokers,
+        member: GenerationMember<'_>,
+        offsets: &[Commit],
+    ) -> Result<Answers<()>, Fault> {
+        let mut answers = Vec::with_capacity(offsets.len());
+        for some in offsets.chunks(COMMIT_PARTITIONS_MAX) {
+            answers.extend(self.commit_some(brokers, member, some)?);
+        }
+        Ok(answers)
+    }
+
+    fn commit_some(
         &mut self,
         brokers: &mut Brokers,
         member: GenerationMember<'_>,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::address::BrokerAddress;
+use super::named_brokers::NamedBrokers;
 use crate::kafka::protocol::versions::Versions;
 
 /// How long known versions are used. An upgraded broker still answers requests in its old versions; without
@@ -13,7 +14,10 @@ const KNOWN_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// The versions of a cluster's brokers. All clients of the cluster share them.
 #[derive(Debug, Clone, Default)]
-pub struct VersionsSeen(Arc<Mutex<KnownBrokers>>);
+pub struct VersionsSeen {
+    known: Arc<Mutex<KnownBrokers>>,
+    named: NamedBrokers,
+}
 
 #[derive(Debug, Default)]
 struct KnownBrokers {
@@ -34,9 +38,14 @@ pub(super) struct KnownVersions {
 }
 
 impl VersionsSeen {
+    /// The brokers that the cluster has named.
+    pub(super) fn named(&self) -> &NamedBrokers {
+        &self.named
+    }
+
     fn brokers(&self) -> MutexGuard<'_, KnownBrokers> {
         // Each change is one call, so a panic leaves nothing half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the confirmed versions of a broker, for a new connection to it. The broker may have been

@@ -2,8 +2,8 @@
 //! The next request is sent before the last answer is passed on, so that the broker works meanwhile.
 
 mod probe;
-#[cfg(test)]
-mod tests;
+mod reading;
+mod together;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,27 +13,23 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::config::FetchConfig;
-use super::cursor::{Cursor, Meaning};
+use super::cursor::Cursor;
 use super::messages::{PartitionRelinquished, ReaderOrder};
+use super::reply_pace::ReplyPace;
+use super::session::FetchSession;
+use super::turns::TurnCounter;
 use crate::error::Fault;
 use crate::kafka::client::address::BrokerAddress;
 use crate::kafka::client::connection::{Connection, Sent};
 use crate::kafka::client::dialer::Dialer;
 use crate::kafka::cluster::Cluster;
-use crate::kafka::protocol::frame::{Frame, FramePool};
-use crate::kafka::protocol::messages::fetch::{FetchAnswer, PartitionFetch};
-use crate::kafka::protocol::messages::{Fetch, Isolation};
+use crate::kafka::protocol::frame::FramePool;
+use crate::kafka::protocol::messages::Fetch;
 use crate::kafka::protocol::records::Scratch;
 use crate::kafka::seam::Event;
 use crate::record::TopicPartition;
 use crate::threads::{self, OwnerGone};
 
-/// A reply may have at least this many bytes, however many brokers are read.
-const REPLY_BYTES_MIN: usize = 256 * 1024;
-/// The least number of bytes that is requested of one partition.
-const PARTITION_BYTES_MIN: usize = 64 * 1024;
-/// How many partitions one request names; the others follow in the next ones.
-const FETCH_PARTITIONS_MAX: usize = 1000;
 /// The longest and the first pause after an answer without records that came too early.
 const IDLE_PAUSE_MAX: Duration = Duration::from_millis(500);
 const IDLE_PAUSE_FIRST: Duration = Duration::from_millis(1);
@@ -56,11 +52,12 @@ impl From<Fault> for ReaderStopped {
     }
 }
 
-/// A Fetch request in flight, and the partitions in it with their assignments.
+/// A Fetch request in flight.
 struct PendingFetch {
     sent: Sent,
-    asked: Vec<(TopicPartition, u64)>,
     at: Instant,
+    /// How long the broker may hold it.
+    wait: Duration,
 }
 
 /// What the readers of one cluster share.
@@ -86,14 +83,16 @@ pub(super) struct BrokerReader {
     is_counted: bool,
     connection: Option<Connection>,
     cursors: BTreeMap<TopicPartition, Cursor>,
-    /// By how much the partitions of the next request are rotated.
-    turn: usize,
+    session: FetchSession,
+    turns: TurnCounter,
+    pace: ReplyPace,
     idle_pause: Duration,
     scratch: Scratch,
 }
 
 impl BrokerReader {
     pub(super) fn new(address: BrokerAddress, context: ReaderContext, orders: Receiver<ReaderOrder>) -> Self {
+        let reply_bytes = context.config.reply_bytes;
         Self {
             name: address.to_string().into(),
             address,
@@ -102,7 +101,9 @@ impl BrokerReader {
             is_counted: false,
             connection: None,
             cursors: BTreeMap::new(),
-            turn: 0,
+            session: FetchSession::default(),
+            turns: TurnCounter::default(),
+            pace: ReplyPace::new(reply_bytes),
             idle_pause: IDLE_PAUSE_FIRST,
             scratch: Scratch::default(),
         }
@@ -129,6 +130,7 @@ impl BrokerReader {
     /// Relinquishes all partitions, because the broker may be gone or lead none of them any more.
     fn relinquish_all(&mut self, fault: &Fault) -> Result<(), OwnerGone> {
         self.connection = None;
+        self.session.begin_anew();
         let mut events = Vec::new();
         for cursor in std::mem::take(&mut self.cursors).into_values() {
             events.push(cursor.failed_with_broker(fault.to_string()));
@@ -155,12 +157,20 @@ impl BrokerReader {
         self.wait_for_work()?;
         self.probe()?;
         let mut pending = self.send_fetch()?;
-        while let Some(PendingFetch { sent, asked, at }) = pending {
+        while let Some(PendingFetch { sent, at, wait }) = pending {
+            if !self.has_answer(&sent)? {
+                pending = self.send_fetch()?;
+                continue;
+            }
             let mut frame = self.context.frames.take();
             let answer = self.connection()?.receive::<Fetch<'_>>(sent, &mut frame)?;
-            let events = self.take_answer(answer, frame, &asked)?;
-            let idle_pause = self.idle_pause_after(&events, at);
+            let mut events = self.take_answer(answer, frame)?;
+            let idle_pause = self.idle_pause_after(&events, at.elapsed(), wait);
             self.take_orders(idle_pause)?;
+            if !self.connection()?.muted_for().is_zero() {
+                self.send(std::mem::take(&mut events))?;
+                self.wait_until_heard()?;
+            }
             // The next request is sent before the events are passed on: passing them on may wait for the
             // disk.
             let next =
@@ -202,6 +212,17 @@ impl BrokerReader {
         }
     }
 
+    /// Waits until the broker reads requests from this connection again, see [`Connection::muted_for`].
+    fn wait_until_heard(&mut self) -> Result<(), ReaderStopped> {
+        loop {
+            let muted_for = self.connection()?.muted_for();
+            if muted_for.is_zero() {
+                return Ok(());
+            }
+            self.take_orders(muted_for)?;
+        }
+    }
+
     /// Carries out the orders that have come, and waits up to `time` for the first.
     fn take_orders(&mut self, time: Duration) -> Result<(), OwnerGone> {
         let mut order = match self.orders.recv_timeout(time) {
@@ -236,10 +257,11 @@ impl BrokerReader {
     }
 
     /// How long to wait before the next request. A broker that has nothing new should have held the request
-    /// open, so a pause follows an early answer without records.
-    fn idle_pause_after(&mut self, events: &[Event], asked: Instant) -> Duration {
+    /// open for the time `wait`, so a pause follows an early answer without records.
+    fn idle_pause_after(&mut self, events: &[Event], took: Duration, wait: Duration) -> Duration {
         let idle = matches!(events, [] | [Event::Idle]);
-        if !idle || asked.elapsed() >= self.context.config.max_wait / 2 {
+        let is_held = !wait.is_zero() && took >= wait / 2;
+        if !idle || is_held {
             self.idle_pause = IDLE_PAUSE_FIRST;
             return Duration::ZERO;
         }
@@ -259,112 +281,4 @@ impl BrokerReader {
         }
         Ok(())
     }
-
-    // ---- Reading
-
-    fn isolation(&self) -> Isolation {
-        if self.context.cluster.read_committed {
-            Isolation::ReadCommitted
-        } else {
-            Isolation::ReadUncommitted
-        }
-    }
-
-    /// How many bytes to request of one partition. Brokers before 0.10.1 (Fetch below version 3)
-    /// have no limit for the whole answer.
-    fn partition_bytes(&mut self) -> Result<usize, Fault> {
-        let limited = self.connection()?.versions().choose::<Fetch<'_>>().is_ok_and(|version| version >= 3);
-        let share = self.context.config.reply_bytes / self.cursors.len().clamp(1, FETCH_PARTITIONS_MAX);
-        Ok(if limited {
-            self.context.config.partition_bytes
-        } else {
-            share.max(PARTITION_BYTES_MIN).min(self.context.config.partition_bytes)
-        })
-    }
-
-    /// Sends a Fetch for the partitions that are due; `None` if there are none.
-    fn send_fetch(&mut self) -> Result<Option<PendingFetch>, Fault> {
-        let usual = self.partition_bytes()?;
-        let wanted = self.cursors.values().filter_map(|cursor| cursor.next_fetch(usual));
-        let mut partitions: Vec<PartitionFetch> = wanted.collect();
-        if partitions.is_empty() {
-            return Ok(None);
-        }
-        self.turn = next_turn(self.turn, partitions.len());
-        partitions.rotate_left(self.turn);
-        partitions.truncate(FETCH_PARTITIONS_MAX);
-        let share = self.context.config.reply_bytes / self.context.reading.load(SeqCst).max(1);
-        let fetch = Fetch {
-            max_wait_ms: i32::try_from(self.context.config.max_wait.as_millis()).unwrap_or(i32::MAX),
-            min_bytes: 1,
-            max_bytes: i32::try_from(share.max(REPLY_BYTES_MIN)).unwrap_or(i32::MAX),
-            isolation: self.isolation(),
-            partitions: &partitions,
-        };
-        let patience = self.context.config.max_wait;
-        let sent = self.connection()?.send(&fetch, patience)?;
-        let assignment =
-            |one: &PartitionFetch| self.cursors.get(&one.partition).map_or(0, |cursor| cursor.assignment);
-        let asked = partitions.iter().map(|one| (one.partition.clone(), assignment(one))).collect();
-        Ok(Some(PendingFetch { sent, asked, at: Instant::now() }))
-    }
-
-    /// The events of an answer. It also moves the positions.
-    fn take_answer(
-        &mut self,
-        answer: FetchAnswer,
-        frame: Frame,
-        asked: &[(TopicPartition, u64)],
-    ) -> Result<Vec<Event>, Fault> {
-        if !answer.code.is_none() {
-            return Err(Fault::Retry(format!("{} answers {}", self.address, answer.code)));
-        }
-        let frame = Arc::new(frame);
-        let committed = self.context.cluster.read_committed;
-        let mut answers: BTreeMap<TopicPartition, _> = answer.partitions.into_iter().collect();
-        let mut events = Vec::new();
-        for (partition, assignment) in asked {
-            // Meanwhile the partition may have been released or assigned again.
-            let Some(cursor) =
-                self.cursors.get_mut(partition).filter(|cursor| cursor.assignment == *assignment)
-            else {
-                continue;
-            };
-            let meaning = match answers.remove(partition) {
-                Some(answer) => cursor.take_answer(&answer, &frame, committed, &self.context.config),
-                None => Meaning::Failed("the broker's answer does not name this partition".to_owned()),
-            };
-            match meaning {
-                Meaning::Nothing => {}
-                Meaning::Records(fetched) => events.push(Event::Fetched(fetched)),
-                Meaning::Recovered(lag) => {
-                    let (partition, assignment) = (partition.clone(), *assignment);
-                    events.push(Event::Recovered { partition, assignment, lag });
-                }
-                Meaning::Blocked(why) => events.push(cursor.failed(why)),
-                Meaning::Failed(why) => {
-                    cursor.pause();
-                    events.push(cursor.failed(why));
-                }
-                Meaning::Relinquish(why) => {
-                    events.push(cursor.failed(why));
-                    if let Some(cursor) = self.cursors.remove(partition) {
-                        self.relinquish(&cursor, &mut events);
-                    }
-                }
-            }
-        }
-        if events.is_empty() {
-            events.push(Event::Idle);
-        }
-        Ok(events)
-    }
-}
-
-/// The rotation of the partitions in the next request, after a request with the rotation `turn`. A broker
-/// fills its reply in the order of the request, so a full reply lacks the last partitions; the rotation
-/// serves all of them. Partitions that did not fit into one request come first in the next one.
-fn next_turn(turn: usize, partitions: usize) -> usize {
-    let step = if partitions > FETCH_PARTITIONS_MAX { FETCH_PARTITIONS_MAX } else { 1 };
-    (turn + step) % partitions
 }

@@ -15,8 +15,11 @@ pub struct FetchConfig {
     pub reply_bytes: usize,
     /// The most bytes of one partition in a reply.
     pub partition_bytes: usize,
-    /// After this time the leaders are asked for again, even if nothing has failed.
+    /// After this time the leaders are asked for again, each time of another broker, even if nothing has
+    /// failed.
     pub refresh_interval: Duration,
+    /// After this time another broker is asked, if one says something that may be out of date.
+    pub doubt_interval: Duration,
     /// The pause before a retry grows from the first to the second.
     pub retry_pauses: (Duration, Duration),
     /// A partition that an open transaction blocks for longer is reported.
@@ -32,7 +35,8 @@ impl Default for FetchConfig {
             max_wait: Duration::from_millis(500),
             reply_bytes: 2 * 1024 * 1024,
             partition_bytes: 1024 * 1024,
-            refresh_interval: Duration::from_secs(300),
+            refresh_interval: Duration::from_secs(20),
+            doubt_interval: Duration::from_secs(1),
             retry_pauses: (Duration::from_millis(100), Duration::from_secs(10)),
             blocked_log_after: Duration::from_secs(60),
         }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::config::{BATCH_BYTES_MAX, FetchConfig};
+use super::session::{FetchPlace, LogEnds};
+use super::turns::Turn;
 use crate::backoff::Backoff;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
-use crate::kafka::protocol::messages::fetch::{FetchedPartition, PartitionFetch};
+use crate::kafka::protocol::messages::fetch::FetchedPartition;
 use crate::kafka::protocol::records::{self, Span};
 use crate::kafka::seam::{Event, FailedPartition, FailureKind, Fetched, Payload, RecordSet, StartOffset};
 use crate::record::TopicPartition;
@@ -26,11 +28,15 @@ pub(super) struct Cursor {
     pub(super) next_step: NextStep,
     /// How many bytes to request, if that is more than usual.
     max_bytes: Option<usize>,
+    /// Its turn among the partitions of the reader.
+    pub(super) turn: Turn,
     backoff: Backoff,
     not_before: Option<Instant>,
     /// Whether the owner knows that the partition can be read. Until then an empty answer is an
     /// event, too.
     reported_well: bool,
+    /// How many records the log had from the position on, as the owner knows.
+    reported_lag: Option<u64>,
     /// Since when only an open transaction is at the position.
     blocked_since: Option<Instant>,
     /// A sentence about the blocking transaction; `None` before the transaction was inspected.
@@ -85,9 +91,11 @@ impl Cursor {
             at,
             next_step: NextStep::ResolveStart(start),
             max_bytes: None,
+            turn: Turn::default(),
             backoff: Backoff::new(config.retry_pauses.0, config.retry_pauses.1),
             not_before: None,
             reported_well: false,
+            reported_lag: None,
             blocked_since: None,
             blocked_by: None,
         }
@@ -103,16 +111,32 @@ impl Cursor {
         self.next_step != NextStep::Read && self.not_before().is_none()
     }
 
-    /// The request for this partition; `None` if it cannot be read now. `usual` is the number of
+    /// What to request of this partition; `None` if it cannot be read now. `usual` is the number of
     /// bytes for a usual request.
-    pub(super) fn next_fetch(&self, usual: usize) -> Option<PartitionFetch> {
+    pub(super) fn next_fetch(&self, usual: usize) -> Option<FetchPlace> {
         let now = self.next_step == NextStep::Read && self.not_before().is_none();
-        now.then(|| PartitionFetch {
-            partition: self.partition.clone(),
+        now.then(|| FetchPlace {
             epoch: self.epoch,
             offset: self.at,
             max_bytes: i32::try_from(self.max_bytes.unwrap_or(usual)).unwrap_or(i32::MAX),
         })
+    }
+
+    /// Whether the owner knows that the partition can be read.
+    pub(super) fn is_reported(&self) -> bool {
+        self.reported_well
+    }
+
+    /// Whether an answer that leaves the partition out, because nothing of it has changed, says something
+    /// new: that the partition can be read, or for how long it is blocked.
+    pub(super) fn minds_no_change(&self) -> bool {
+        !self.reported_well || self.blocked_since.is_some()
+    }
+
+    /// Takes an answer in which the partition is left out, because nothing of it has changed: there are no
+    /// records, and the log ends where it did.
+    pub(super) fn take_no_change(&mut self, ends: LogEnds, committed: bool, config: &FetchConfig) -> Meaning {
+        self.take_empty(ends, committed, config)
     }
 
     /// Begins a pause, longer than the one before.
@@ -136,13 +160,15 @@ impl Cursor {
     /// there.
     pub(super) fn hand_over(&mut self, next: i64, end: i64, payload: Payload) -> Fetched {
         let from = self.advance_to(next);
+        let lag = u64::try_from(end - next).unwrap_or(0);
+        self.reported_lag = Some(lag);
         Fetched {
             partition: self.partition.clone(),
             from,
             base: from,
             next,
             assignment: self.assignment,
-            lag: u64::try_from(end - next).unwrap_or(0),
+            lag,
             broker: Some(Arc::clone(&self.broker)),
             last: None,
             bytes: 0,
@@ -181,7 +207,11 @@ impl Cursor {
             fetched.base = span.base;
             return Meaning::Records(fetched);
         }
-        if set.is_empty() { self.take_empty(answer, committed, config) } else { self.take_unreadable(span) }
+        if !set.is_empty() {
+            return self.take_unreadable(span);
+        }
+        let (high_watermark, last_stable) = (answer.high_watermark, answer.last_stable);
+        self.take_empty(LogEnds { high_watermark, last_stable }, committed, config)
     }
 
     /// Bytes came, but no whole entry at the position.
@@ -205,15 +235,15 @@ impl Cursor {
         }
     }
 
-    fn take_empty(&mut self, answer: &FetchedPartition, committed: bool, config: &FetchConfig) -> Meaning {
-        let end = answer.high_watermark;
+    fn take_empty(&mut self, ends: LogEnds, committed: bool, config: &FetchConfig) -> Meaning {
+        let end = ends.high_watermark;
         if end < self.at {
             return Meaning::Relinquish(format!(
                 "its log ends at offset {end}, below the position {}",
                 self.at
             ));
         }
-        let blocked_by = committed && (0..=self.at).contains(&answer.last_stable) && end > self.at;
+        let blocked_by = committed && (0..=self.at).contains(&ends.last_stable) && end > self.at;
         if !blocked_by {
             (self.blocked_since, self.blocked_by) = (None, None);
         } else if self.blocked_since.get_or_insert_with(Instant::now).elapsed() > config.blocked_log_after {
@@ -230,7 +260,16 @@ impl Cursor {
     fn recovered(&mut self, end: i64) -> Meaning {
         self.not_before = None;
         self.backoff.reset();
-        Meaning::Recovered(u64::try_from(end - self.at).unwrap_or(0))
+        let lag = u64::try_from(end - self.at).unwrap_or(0);
+        self.reported_lag = Some(lag);
+        Meaning::Recovered(lag)
+    }
+
+    /// How many records the log has from the position on, if the owner knows another number. `end`: the end of
+    /// the log. Records may come that cannot be read yet, because a transaction is open.
+    pub(super) fn news_of_lag(&mut self, end: i64) -> Option<u64> {
+        let lag = u64::try_from(end - self.at).ok()?;
+        (self.reported_lag.replace(lag) != Some(lag)).then_some(lag)
     }
 
     /// Keeps what was found out about the blocking transaction, and reads on.
@@ -286,6 +325,18 @@ mod tests {
         assert!(matches!(meaning(true), Meaning::Nothing), "once is enough");
         cursor.pause();
         assert!(matches!(cursor.take_answer(&answer, &frame, false, &config), Meaning::Recovered(30)));
+    }
+
+    #[test]
+    fn a_log_that_grows_behind_an_open_transaction_is_news() {
+        let (config, leader) = (FetchConfig::default(), (Arc::from("a:9092"), -1));
+        let at = StartOffset::At(20, Vec::new());
+        let mut cursor = Cursor::new(TopicPartition::new("t", 0), at, 1, leader, &config);
+        let ends = |high_watermark| LogEnds { high_watermark, last_stable: 20 };
+        assert!(matches!(cursor.take_no_change(ends(50), true, &config), Meaning::Recovered(30)));
+        assert_eq!(cursor.news_of_lag(50), None, "the owner knows it");
+        assert!(matches!(cursor.take_no_change(ends(70), true, &config), Meaning::Nothing));
+        assert_eq!((cursor.news_of_lag(70), cursor.news_of_lag(70)), (Some(50), None));
     }
 
     /// The leader's log was cut below the position. If the reader went on, it would read on from there when

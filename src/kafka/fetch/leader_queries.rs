@@ -10,7 +10,7 @@ use crate::error::Fault;
 use crate::kafka::client::connection::Connection;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
-use crate::kafka::protocol::messages::fetch::{FetchedPartition, PartitionFetch};
+use crate::kafka::protocol::messages::fetch::{FetchedPartition, PartitionFetch, SessionPlace};
 use crate::kafka::protocol::messages::list_offsets::{ListedOffset, OffsetSpec};
 use crate::kafka::protocol::messages::{Fetch, Isolation, ListOffsets};
 use crate::kafka::protocol::records::{self, Scratch};
@@ -95,6 +95,8 @@ impl LeaderQueries<'_> {
             min_bytes: 0,
             max_bytes,
             isolation: Isolation::ReadUncommitted,
+            session: SessionPlace::NONE,
+            forgotten: &[],
             partitions: &wanted,
         };
         let sent = self.connection.send(&fetch, Duration::ZERO)?;
@@ -178,7 +180,8 @@ fn origin(set: &[u8]) -> Option<BatchOrigin> {
     (*set.get(16)? == 2 && producer >= 0).then_some(BatchOrigin { producer, timestamp })
 }
 
-fn fingerprint(set: &[u8], offset: i64, scratch: &mut Scratch) -> Result<Option<u32>, QueryError> {
+/// The fingerprint of the record at this offset; `None` if the set does not have it.
+pub(super) fn fingerprint(set: &[u8], offset: i64, scratch: &mut Scratch) -> Result<Option<u32>, QueryError> {
     let mut found = None;
     let decoded = records::decode(set, offset, None, scratch, &mut |record| {
         if record.offset == offset {

@@ -7,8 +7,12 @@ mod cursor;
 pub(super) mod divergence;
 pub(super) mod fetcher;
 pub(super) mod leader_queries;
+mod leaders;
 mod messages;
+mod reply_pace;
 mod router;
+mod session;
 #[cfg(test)]
 mod sim;
 mod start_time;
+mod turns;

@@ -3,19 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
 
 use super::broker_reader::{BrokerReader, ReaderContext};
 use super::config::FetchConfig;
+use super::leaders::{KnownLeaders, Leader};
 use super::messages::{PartitionRelinquished, ReaderOrder, RouterOrder};
 use crate::backoff::Backoff;
 use crate::kafka::client::address::BrokerAddress;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::frame::FramePool;
-use crate::kafka::protocol::messages::Metadata;
+use crate::kafka::protocol::messages::metadata::BrokerMetadata;
+use crate::kafka::protocol::messages::{ClusterMetadata, Metadata};
 use crate::kafka::seam::{Event, FailedPartition, FailureKind, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads::{self, OwnerGone};
@@ -51,13 +54,14 @@ pub(super) struct PartitionRouter {
     readers: BTreeMap<BrokerAddress, Sender<ReaderOrder>>,
     unplaced: BTreeMap<TopicPartition, UnplacedPartition>,
     placed: BTreeMap<TopicPartition, Placement>,
-    /// The leader and the leader epoch of each partition, as last received.
-    leaders: HashMap<TopicPartition, (BrokerAddress, i32)>,
+    leaders: KnownLeaders,
     /// Topics whose leaders must be asked for before a partition is given to a reader.
     stale: BTreeSet<Arc<str>>,
     failures: HashMap<TopicPartition, PartitionFailures>,
     ask_pauses: Backoff,
     ask_not_before: Instant,
+    /// Whether the owner knows that the leaders cannot be looked up.
+    is_lost: bool,
     refresh_at: Instant,
 }
 
@@ -96,11 +100,12 @@ impl PartitionRouter {
             readers: BTreeMap::new(),
             unplaced: BTreeMap::new(),
             placed: BTreeMap::new(),
-            leaders: HashMap::new(),
+            leaders: KnownLeaders::default(),
             stale: BTreeSet::new(),
             failures: HashMap::new(),
             ask_pauses: Backoff::new(config.retry_pauses.0, config.retry_pauses.1),
             ask_not_before: now,
+            is_lost: false,
             refresh_at: now + config.refresh_interval,
         }
     }
@@ -211,18 +216,18 @@ impl PartitionRouter {
             return Ok(());
         }
         let unknown =
-            due.iter().filter(|one| !self.leaders.contains_key(*one) || self.stale.contains(&one.topic));
+            due.iter().filter(|one| self.leaders.of(one).is_none() || self.stale.contains(&one.topic));
         let topics: BTreeSet<Arc<str>> = unknown.map(|one| Arc::clone(&one.topic)).collect();
         let mut events = Vec::new();
         if !topics.is_empty() {
             match self.ask_leaders(&topics) {
                 Ok(troubles) => events.extend(troubles),
-                Err(why) => return self.send(vec![Event::Failed(why)]),
+                Err(why) => return self.report_lost(why),
             }
         }
         for partition in due {
-            match self.leaders.get(&partition).cloned() {
-                Some((address, epoch)) => {
+            match self.leaders.of(&partition).cloned() {
+                Some(Leader { address, epoch }) => {
                     let broker = address.to_string();
                     if let Err(why) = self.place(&partition, address, epoch) {
                         self.note_failure(&partition);
@@ -242,14 +247,24 @@ impl PartitionRouter {
         self.context.events.send(events).map_err(|_| OwnerGone)
     }
 
-    /// Asks for the leaders of these topics. Returns an event for each waiting partition of a topic
-    /// that has an error.
+    /// Tells the owner that no broker answers. As long as readers go on, that is not the end of all reading.
+    fn report_lost(&mut self, why: String) -> Result<(), OwnerGone> {
+        if self.context.reading.load(SeqCst) == 0 {
+            return self.send(vec![Event::Failed(why)]);
+        }
+        self.is_lost = true;
+        self.send(vec![Event::LookUpFailed(why)])
+    }
+
+    /// Asks another broker than the last time for the leaders of these topics: one that is cut off from its
+    /// cluster believes what was true before. Returns an event for each waiting partition of a topic that has
+    /// an error.
     ///
     /// # Errors
     /// Why no broker can be asked.
     fn ask_leaders(&mut self, topics: &BTreeSet<Arc<str>>) -> Result<Vec<Event>, String> {
         let names: Vec<String> = topics.iter().map(|topic| (**topic).to_owned()).collect();
-        let metadata = match self.brokers.ask(&Metadata { topics: &names }) {
+        let metadata = match self.brokers.ask_another(&Metadata { topics: &names }) {
             Ok(metadata) => metadata,
             Err(fault) => {
                 self.ask_not_before = Instant::now() + self.ask_pauses.pause();
@@ -257,21 +272,15 @@ impl PartitionRouter {
             }
         };
         self.ask_pauses.reset();
-        let nodes: HashMap<i32, BrokerAddress> = metadata
-            .brokers
-            .iter()
-            .filter_map(|one| Some((one.node, BrokerAddress::new(&one.host, one.port)?)))
-            .collect();
-        self.leaders.retain(|partition, _| !topics.contains(&partition.topic));
         let mut events = Vec::new();
-        for topic in metadata.topics {
+        if std::mem::take(&mut self.is_lost) {
+            events.push(Event::LookUpRecovered);
+        }
+        let Some(said_by) = self.brokers.answered_last().cloned() else { return Ok(events) };
+        let placed = |partition: &TopicPartition| self.placed.contains_key(partition);
+        self.leaders.take(&metadata, topics, &said_by, &placed);
+        for topic in &metadata.topics {
             let Some(name) = topics.get(topic.name.as_str()) else { continue };
-            for one in topic.partitions {
-                if let Some(address) = nodes.get(&one.leader) {
-                    let partition = TopicPartition::new(Arc::clone(name), one.number);
-                    self.leaders.insert(partition, (address.clone(), one.epoch));
-                }
-            }
             if topic.code.is_none() {
                 self.stale.remove(name);
             } else {
@@ -280,7 +289,16 @@ impl PartitionRouter {
                 events.extend(of_it.map(|one| failed(one, None, (FailureKind::Partition, why.clone()))));
             }
         }
+        self.end_unused_readers(&metadata);
         Ok(events)
+    }
+
+    /// Lets the readers of addresses end that no broker has any more.
+    fn end_unused_readers(&mut self, metadata: &ClusterMetadata) {
+        let address = |one: &BrokerMetadata| BrokerAddress::new(&one.host, one.port);
+        let present: BTreeSet<BrokerAddress> = metadata.brokers.iter().filter_map(address).collect();
+        let used: BTreeSet<&BrokerAddress> = self.placed.values().map(|placed| &placed.at).collect();
+        self.readers.retain(|address, _| present.contains(address) || used.contains(address));
     }
 
     /// Gives a partition to the reader of a broker, and starts that reader if there is none.
@@ -307,8 +325,8 @@ impl PartitionRouter {
         Ok(())
     }
 
-    /// Asks for all leaders again. A leader that was cut off from the other brokers does not know that
-    /// another broker leads now.
+    /// Asks for all leaders again, each time another broker. A leader that was cut off from the other brokers
+    /// does not know that another broker leads now.
     fn refresh(&mut self) -> Result<(), OwnerGone> {
         self.refresh_at = Instant::now() + self.context.config.refresh_interval;
         let topics: BTreeSet<Arc<str>> = self.placed.keys().map(|one| Arc::clone(&one.topic)).collect();
@@ -324,9 +342,13 @@ impl PartitionRouter {
                 return Ok(());
             }
         }
+        if self.leaders.has_doubts() {
+            // Another broker says soon which of two is right.
+            self.refresh_at = Instant::now() + self.context.config.doubt_interval;
+        }
         let moved = |(partition, placed): (&TopicPartition, &Placement)| {
-            let now = self.leaders.get(partition)?;
-            (now.0 != placed.at || now.1 != placed.epoch).then(|| partition.clone())
+            let now = self.leaders.of(partition)?;
+            (now.address != placed.at || now.epoch != placed.epoch).then(|| partition.clone())
         };
         let moved: Vec<TopicPartition> = self.placed.iter().filter_map(moved).collect();
         moved.iter().for_each(|partition| self.release(partition, true));

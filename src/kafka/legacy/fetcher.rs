@@ -98,9 +98,11 @@ impl LegacyFetcher {
                     *start = StartOffset::At(fetched.next, landmarks);
                 }
             }
-            Event::Resolved(partition, at, _) => {
-                if let Some((start, _)) = self.assigned.get_mut(partition) {
-                    *start = StartOffset::At(*at, Vec::new());
+            Event::Resolved(starts) => {
+                for one in starts {
+                    if let Some((start, _)) = self.assigned.get_mut(&one.partition) {
+                        *start = StartOffset::At(one.offset, Vec::new());
+                    }
                 }
             }
             Event::Diverged(partition, _) => {
@@ -111,6 +113,9 @@ impl LegacyFetcher {
             | Event::Idle
             | Event::Recovered { .. }
             | Event::Failed(_)
+            | Event::LookUpFailed(_)
+            | Event::LookUpRecovered
+            | Event::Lag { .. }
             | Event::PartitionFailed(_) => {}
         }
     }

@@ -107,7 +107,7 @@ impl LegacyCursor {
     /// Begins to read at this offset, and says so.
     fn resolve(&mut self, at: i64, basis: StartBasis) -> TurnResult {
         (self.at, self.start) = (at, None);
-        TurnResult::Report(Event::Resolved(self.partition.clone(), at, basis))
+        TurnResult::Report(Event::resolved(self.partition.clone(), at, basis))
     }
 
     fn hand_over(&mut self, next: i64, lag: u64, payload: Payload) -> Fetched {

@@ -22,7 +22,7 @@ use crate::kafka::fetch::config::FetchConfig;
 use crate::kafka::fetch::leader_queries::{LeaderQueries, QueryError};
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
-use crate::kafka::protocol::messages::fetch::PartitionFetch;
+use crate::kafka::protocol::messages::fetch::{PartitionFetch, SessionPlace};
 use crate::kafka::protocol::messages::{Fetch, Isolation};
 use crate::kafka::protocol::records::{self, Scratch};
 use crate::kafka::seam::StartBasis;
@@ -105,6 +105,8 @@ impl SecondLook {
             min_bytes: 0,
             max_bytes,
             isolation: Isolation::ReadUncommitted,
+            session: SessionPlace::NONE,
+            forgotten: &[],
             partitions: &[PartitionFetch { partition: partition.clone(), epoch: -1, offset, max_bytes }],
         };
         let mut frame = Frame::default();

@@ -43,6 +43,10 @@ impl ErrorCode {
     /// The group has live members, and the sender of the request is not one of them.
     pub const UNKNOWN_MEMBER_ID: Self = Self(25);
 
+    /// The broker does not know the fetch session: it has started anew, or others needed the room.
+    pub const FETCH_SESSION_ID_NOT_FOUND: Self = Self(70);
+    /// The request is not the next one of its fetch session.
+    pub const INVALID_FETCH_SESSION_EPOCH: Self = Self(71);
     /// The records of the partition have no timestamps (message format 0).
     pub const UNSUPPORTED_FOR_MESSAGE_FORMAT: Self = Self(43);
 
@@ -148,6 +152,8 @@ impl ErrorCode {
             43 => "UNSUPPORTED_FOR_MESSAGE_FORMAT",
             56 => "KAFKA_STORAGE_ERROR",
             69 => "GROUP_ID_NOT_FOUND",
+            70 => "FETCH_SESSION_ID_NOT_FOUND",
+            71 => "INVALID_FETCH_SESSION_EPOCH",
             74 => "FENCED_LEADER_EPOCH",
             75 => "UNKNOWN_LEADER_EPOCH",
             76 => "UNSUPPORTED_COMPRESSION_TYPE",

@@ -102,9 +102,8 @@ impl KafkaSource {
         }
     }
 
-    /// The partition can be read, and no records came. This does not mean that records can be read that
-    /// were fetched before and were unreadable.
-    pub(super) fn take_recovered(&mut self, partition: &TopicPartition, assignment: u64, lag: u64) {
+    /// A broker says how many records a partition has that were not polled.
+    pub(super) fn take_lag(&mut self, partition: &TopicPartition, assignment: u64, lag: u64) {
         if let Some(tracked) = self.tracked(partition, assignment) {
             tracked.lag = lag;
             let polled = tracked.polled;
@@ -113,6 +112,12 @@ impl KafkaSource {
                 backlog.record(partition, lag);
             }
         }
+    }
+
+    /// The partition can be read, and no records came. This does not mean that records can be read that
+    /// were fetched before and were unreadable.
+    pub(super) fn take_recovered(&mut self, partition: &TopicPartition, assignment: u64, lag: u64) {
+        self.take_lag(partition, assignment, lag);
         if self.partitions.get(partition).is_some_and(|tracked| tracked.unreadable_from().is_none()) {
             self.outages.end(Instant::now(), partition);
         }

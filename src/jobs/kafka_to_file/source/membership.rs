@@ -82,30 +82,37 @@ impl KafkaSource {
                 || assigned.iter().any(in_group)
         };
         let new: Vec<bool> = assigned.iter().map(read_already).collect();
-        for (one, new) in assigned.iter().zip(new) {
-            let resumed = self
-                .ledger_of(&one.partition)?
-                .resume(&one.partition, one.committed, &one.metadata)
-                .map_err(|error| journal_fault(&error))?;
-            self.count_skipped(&one.partition, &resumed.skipped);
-            let begin = match resumed.position {
-                Some(position) => StartOffset::At(position, landmark_pairs(&resumed.landmarks)),
-                None if new => StartOffset::Earliest,
-                None => match self.start {
-                    StartPolicy::Earliest => StartOffset::Earliest,
-                    StartPolicy::Latest => StartOffset::Latest,
-                    StartPolicy::Since(moment) => StartOffset::Since(moment.millis_now()),
-                },
-            };
-            log::debug!("{NAME}: {} begins at {}", one.partition, start_text(&begin));
-            let lane = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
-            let tracked = TrackedPartition::new(lane, resumed.position.unwrap_or(-1));
-            self.partitions.insert(one.partition.clone(), tracked);
-            self.fetch_from(&one.partition, begin);
-        }
+        let ledger = self.ledger.whole().clone();
+        let each = || assigned.iter().zip(new).try_for_each(|(one, new)| self.begin_partition(one, new));
+        ledger.sync_once(each).map_err(|error| journal_fault(&error))??;
         // The group may not hold the positions at which these partitions begin.
         self.gate.close();
         self.begin_backlog(assigned);
+        Ok(())
+    }
+
+    /// Decides where an assigned partition begins, and has it fetched from there. `new`: all of its records
+    /// are to be read.
+    fn begin_partition(&mut self, one: &Assigned, new: bool) -> Result<(), Fault> {
+        let resumed = self
+            .ledger_of(&one.partition)?
+            .resume(&one.partition, one.committed, &one.metadata)
+            .map_err(|error| journal_fault(&error))?;
+        self.count_skipped(&one.partition, &resumed.skipped);
+        let begin = match resumed.position {
+            Some(position) => StartOffset::At(position, landmark_pairs(&resumed.landmarks)),
+            None if new => StartOffset::Earliest,
+            None => match self.start {
+                StartPolicy::Earliest => StartOffset::Earliest,
+                StartPolicy::Latest => StartOffset::Latest,
+                StartPolicy::Since(moment) => StartOffset::Since(moment.millis_now()),
+            },
+        };
+        log::debug!("{NAME}: {} begins at {}", one.partition, start_text(&begin));
+        let lane = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
+        let tracked = TrackedPartition::new(lane, resumed.position.unwrap_or(-1));
+        self.partitions.insert(one.partition.clone(), tracked);
+        self.fetch_from(&one.partition, begin);
         Ok(())
     }
 

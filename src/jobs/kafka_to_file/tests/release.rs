@@ -95,7 +95,7 @@ fn events_of_released_partitions_are_dropped() {
     member.says(GroupEvent::Lost);
     member.poll();
     member.writes(vec![batch]).unwrap();
-    for event in [Event::Resolved(partition(), 0, StartBasis::Bound), Event::Diverged(partition(), 0)] {
+    for event in [Event::resolved(partition(), 0, StartBasis::Bound), Event::Diverged(partition(), 0)] {
         member.world.events.lock().unwrap().push_back(event);
         member.poll();
     }

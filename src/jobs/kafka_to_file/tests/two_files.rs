@@ -70,7 +70,7 @@ impl TwoFiles {
         two.poll();
         for topic in ["a", "b"] {
             ledger.set_position(&of(topic), 0).unwrap();
-            two.event(Event::Resolved(of(topic), 0, StartBasis::Bound));
+            two.event(Event::resolved(of(topic), 0, StartBasis::Bound));
         }
         two.writes().unwrap();
         two

@@ -5,7 +5,7 @@ use std::io;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::Connection;
+use super::{Connection, Sent};
 use crate::error::Fault;
 use crate::kafka::client::transport::{ConnectionLost, timed_out};
 use crate::kafka::protocol::frame::Frame;
@@ -37,6 +37,35 @@ impl Connection {
             return Err(Fault::Retry(self.describe(&lost)));
         }
         self.receive::<R>(sent, &mut Frame::default())
+    }
+}
+
+impl Connection {
+    /// Waits until the answer begins to come, as long as its time limit allows. False: it does not come
+    /// within that time; the connection can still be used to wait on.
+    ///
+    /// # Errors
+    /// `Retry`: the connection failed and cannot be used again.
+    pub fn answer_begins(&mut self, sent: &Sent) -> Result<bool, Fault> {
+        let waited = match &self.stream {
+            Some(stream) => loop {
+                let left = time_left(sent.until);
+                match left
+                    .and_then(|left| stream.set_read_timeout(Some(left)))
+                    .and_then(|()| stream.peek(&mut [0]))
+                {
+                    Ok(_) => break Ok(true),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if timed_out(&error) => break Ok(false),
+                    Err(error) => break Err(ConnectionLost::Io(error)),
+                }
+            },
+            None => Err(ConnectionLost::Closed),
+        };
+        waited.map_err(|lost| {
+            self.stream = None;
+            Fault::Retry(self.describe(&lost))
+        })
     }
 }
 

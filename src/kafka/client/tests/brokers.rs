@@ -1,11 +1,15 @@
 //! A cluster in which one broker lacks a request: something else listens at its address, for example.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
 use super::*;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::dialer::Dialer;
-use crate::kafka::protocol::messages::FindCoordinator;
-use kafka_protocol::messages::FindCoordinatorResponse;
+use crate::kafka::protocol::messages::{FindCoordinator, Metadata};
+use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
+use kafka_protocol::messages::{FindCoordinatorResponse, MetadataResponse};
 
 const ASK: FindCoordinator<'static> = FindCoordinator { group: "the group" };
 
@@ -53,5 +57,85 @@ fn a_request_that_nobody_supports_is_final() {
     let silent = Scripted::new(|_| Reply::Close);
     for order in [[&silent, &one], [&one, &silent]] {
         assert!(matches!(brokers(&order).ask(&ASK), Err(Fault::Retry(_))));
+    }
+}
+
+/// A controller stands in the list of brokers, and the only broker is started again.
+#[test]
+fn an_address_without_a_broker_ends_nothing_once_a_broker_has_served() {
+    let (named, is_gone) = (Arc::default(), Arc::default());
+    let (lacking, broker) = (lacking(), naming("one", &named, &is_gone));
+    named.lock().unwrap().push(port(&broker));
+    for order in [[&lacking, &broker], [&broker, &lacking]] {
+        is_gone.store(false, SeqCst);
+        let mut brokers = brokers(&order);
+        brokers.ask(&Metadata { topics: &["t".to_owned()] }).unwrap();
+        is_gone.store(true, SeqCst);
+        let Err(Fault::Retry(why)) = brokers.ask(&ASK) else { panic!("it may not be tried again") };
+        assert!(why.contains(&broker.host()), "it is the broker that is missing: {why}");
+    }
+}
+
+/// A broker of the cluster `id`, which names these brokers, until it is gone.
+fn naming(id: &'static str, named: &Arc<Mutex<Vec<i32>>>, is_gone: &Arc<AtomicBool>) -> Scripted {
+    let (named, is_gone) = (Arc::clone(named), Arc::clone(is_gone));
+    Scripted::new(move |asked| match asked.key {
+        _ if is_gone.load(SeqCst) => Reply::Close,
+        API_VERSIONS => speaks(&[(3, 0, 7), (10, 0, 2), (18, 0, 4)]),
+        3 => {
+            let one = |port: &i32| {
+                let broker = MetadataResponseBroker::default().with_node_id((*port).into());
+                broker.with_host(text("127.0.0.1")).with_port(*port)
+            };
+            let brokers = named.lock().unwrap().iter().map(one).collect();
+            let answer = MetadataResponse::default().with_cluster_id(Some(text(id))).with_brokers(brokers);
+            say(&answer, asked.version)
+        }
+        _ => {
+            let answer = FindCoordinatorResponse::default().with_node_id(7.into()).with_host(text(id));
+            say(&answer.with_port(9), asked.version)
+        }
+    })
+}
+
+fn port(of: &Scripted) -> i32 {
+    of.host().rsplit_once(':').unwrap().1.parse().unwrap()
+}
+
+/// Two of these are not in the configuration; one of the two belongs to another cluster.
+#[test]
+fn brokers_that_the_cluster_names_are_asked_when_those_of_the_configuration_are_gone() {
+    let (named, stays, is_gone) = (Arc::default(), Arc::default(), Arc::default());
+    let [own, other] = ["one", "two"].map(|id| naming(id, &named, &stays));
+    let configured = naming("one", &named, &is_gone);
+    named.lock().unwrap().extend([port(&other), port(&own), port(&configured)]);
+    let mut brokers = brokers(&[&configured]);
+    let metadata = Metadata { topics: &["t".to_owned()] };
+    assert_eq!(brokers.ask(&metadata).unwrap().brokers.len(), 3);
+    is_gone.store(true, SeqCst);
+    for _ in 0..3 {
+        assert_eq!(brokers.ask(&ASK).unwrap().host, "one", "the other cluster must not be asked");
+    }
+    assert_eq!(other.asked(), [(0, 3, 7)], "it is asked once who it is");
+    // Others get the addresses, too.
+    let mut others = brokers.with_own_connections(limits());
+    assert_eq!(others.ask_another(&ASK).unwrap().host, "one");
+}
+
+/// A broker that is cut off from its cluster answers, and does not know what has changed.
+#[test]
+fn another_broker_is_asked_each_time() {
+    let (named, stays) = (Arc::default(), Arc::default());
+    let all = [(); 3].map(|()| naming("one", &named, &stays));
+    named.lock().unwrap().extend(all.iter().map(port));
+    let mut brokers = brokers(&[&all[0]]);
+    let metadata = Metadata { topics: &["t".to_owned()] };
+    for round in 1..4 {
+        let answered = all.iter().map(|_| {
+            brokers.ask_another(&metadata).unwrap();
+            brokers.answered_last().unwrap().clone()
+        });
+        let answered: BTreeSet<_> = answered.collect();
+        assert_eq!(answered.len(), 3, "round {round}: {answered:?}");
     }
 }

@@ -14,40 +14,52 @@ impl BrokerReader {
     /// Asks what must be known before partitions can be read.
     pub(super) fn probe(&mut self) -> Result<(), ReaderStopped> {
         self.connect()?;
+        let mut events = Vec::new();
+        if let Err(fault) = self.ask_together(&mut events) {
+            self.send(events)?;
+            return Err(fault.into());
+        }
         let open_questions = self.cursors.values().filter(|cursor| cursor.has_question());
         let open_questions: Vec<TopicPartition> =
             open_questions.map(|cursor| cursor.partition.clone()).collect();
-        let mut events = Vec::new();
         for partition in open_questions {
             let Some(mut cursor) = self.cursors.remove(&partition) else { continue };
-            let keep = match self.resolve(&mut cursor, &mut events) {
-                Ok(keep) => keep,
+            let resolved = self.resolve(&mut cursor, &mut events);
+            if !matches!(resolved, Ok(false)) {
+                self.cursors.insert(partition.clone(), cursor);
+            }
+            match resolved {
+                Ok(_) => {}
                 Err(QueryError::Lost(fault)) => {
-                    self.cursors.insert(partition, cursor);
                     self.send(events)?;
                     return Err(fault.into());
                 }
-                Err(QueryError::Code(code)) if code.leader_moved() => {
-                    events.push(cursor.failed(format!("Kafka answers {code}")));
-                    self.relinquish(&cursor, &mut events);
-                    false
-                }
-                Err(QueryError::Code(code)) => {
-                    cursor.pause();
-                    events.push(cursor.failed(format!("Kafka answers {code}")));
-                    true
-                }
-                Err(QueryError::Records(why)) => {
-                    cursor.pause();
-                    events.push(cursor.failed(why));
-                    true
-                }
-            };
-            if keep {
-                self.cursors.insert(partition, cursor);
+                Err(error) => self.refuse(&partition, &error, &mut events),
             }
         }
         Ok(self.send(events)?)
+    }
+
+    /// A question about this partition has no answer. It is asked again after a pause, or by the reader of
+    /// another broker.
+    pub(super) fn refuse(&mut self, partition: &TopicPartition, error: &QueryError, events: &mut Vec<Event>) {
+        let Some(cursor) = self.cursors.get_mut(partition) else { return };
+        match error {
+            QueryError::Lost(fault) => events.push(cursor.failed(fault.to_string())),
+            QueryError::Code(code) => {
+                events.push(cursor.failed(format!("Kafka answers {code}")));
+                if !code.leader_moved() {
+                    return cursor.pause();
+                }
+                if let Some(cursor) = self.cursors.remove(partition) {
+                    self.relinquish(&cursor, events);
+                }
+            }
+            QueryError::Records(why) => {
+                cursor.pause();
+                events.push(cursor.failed(why.clone()));
+            }
+        }
     }
 
     /// Does the next step of one partition. True if the partition stays with this reader.
@@ -76,7 +88,7 @@ impl BrokerReader {
                 };
                 cursor.at = at;
                 cursor.next_step = NextStep::Read;
-                events.push(Event::Resolved(cursor.partition.clone(), cursor.at, basis));
+                events.push(Event::resolved(cursor.partition.clone(), cursor.at, basis));
             }
             NextStep::AskBounds => {
                 let first = leader.offset(OffsetSpec::First, Isolation::ReadUncommitted)?;

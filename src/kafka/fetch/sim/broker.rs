@@ -21,7 +21,8 @@ use kafka_protocol::messages::{
 };
 
 use super::fault::Fault;
-use super::wire::{Asking, Found, Rest, put_string, read_fetch, write_fetch};
+use super::sessions::Place;
+use super::wire::{Asking, FetchAsked, Found, Rest, put_string, read_fetch, write_fetch};
 use super::{Cluster, World};
 use crate::kafka::client::tests::{API_VERSIONS, Asked, Reply, framed, receive, say, text};
 
@@ -247,29 +248,39 @@ fn list_offsets_0(cluster: &mut Cluster, node: usize, asked: &Asked) -> Vec<u8> 
 
 fn fetch(world: &World, node: usize, asked: &Asked, fault: Option<Fault>) -> Vec<u8> {
     let asking = read_fetch(asked);
+    let version = asked.version;
+    let opened = world.cluster().sessions[node].open(&asking, fault);
+    let (of, partitions) = match opened {
+        Ok(opened) => opened,
+        Err(code) => return write_fetch(version, (code, 0), &[]),
+    };
     let until = Instant::now() + asking.wait;
     loop {
-        let mut found = look(world, node, asked.version, &asking);
+        let mut found = look(world, node, version, &asking, &partitions);
         let quiet = found.iter().all(|one| one.code == 0 && one.set.is_empty());
         if quiet && Instant::now() < until && !world.over.load(SeqCst) {
             sleep(Duration::from_millis(3));
             continue;
         }
-        let mut dice = world.cluster().dice.fork();
+        let mut cluster = world.cluster();
+        let mut dice = cluster.dice.fork();
         spoil(&mut found, fault, &mut dice);
-        let mut named: Vec<_> = asking.partitions.iter().zip(found).collect();
-        if fault == Some(Fault::LeftOut) && !named.is_empty() {
+        let named: Vec<_> = partitions.iter().cloned().zip(found).collect();
+        let denies = world.plan.denies_sessions || version < 7;
+        let (session, mut named) = cluster.sessions[node].close(of, named, denies, &mut dice);
+        // Within a session, what is left out counts as unchanged.
+        if fault == Some(Fault::LeftOut) && !named.is_empty() && of == Place::First {
             named.remove(dice.usize(..named.len()));
         }
-        return write_fetch(asked.version, &named);
+        return write_fetch(version, (0, session), &named);
     }
 }
 
-fn look(world: &World, node: usize, version: i16, asking: &Asking) -> Vec<Found> {
+fn look(world: &World, node: usize, version: i16, asking: &Asking, partitions: &[FetchAsked]) -> Vec<Found> {
     let mut cluster = world.cluster();
     let mut left = asking.max_bytes;
     let mut first = true;
-    let found = asking.partitions.iter().map(|(topic, number, epoch, offset, max_bytes)| {
+    let found = partitions.iter().map(|(topic, number, epoch, offset, max_bytes)| {
         let partition = match led(&mut cluster, node, topic, *number, *epoch) {
             Ok(partition) => partition,
             Err(code) => return Found::code(code),

@@ -28,9 +28,13 @@ pub(super) enum Fault {
     Code,
     /// One partition is missing in the answer.
     LeftOut,
+    /// The fetch session is gone: others needed the room.
+    Evicted,
+    /// The request is not the one that the broker expects next in the fetch session.
+    WrongEpoch,
 }
 
-const FAULTS: [Fault; 11] = [
+const FAULTS: [Fault; 13] = [
     Fault::Cut,
     Fault::Delay,
     Fault::Stall,
@@ -42,6 +46,8 @@ const FAULTS: [Fault; 11] = [
     Fault::Flip,
     Fault::Code,
     Fault::LeftOut,
+    Fault::Evicted,
+    Fault::WrongEpoch,
 ];
 
 /// How the cluster changes.
@@ -117,6 +123,8 @@ pub(super) struct Plan {
     pub(super) era: Era,
     /// Whether the fetcher reads with `read_committed`.
     pub(super) committed: bool,
+    /// Whether brokers have no room for fetch sessions.
+    pub(super) denies_sessions: bool,
     /// Kinds of faults, and how many of a hundred answers have each.
     pub(super) faults: Vec<(Fault, u8)>,
     /// When the cluster changes, and how.
@@ -140,7 +148,8 @@ impl Plan {
             }
         }
         changes.sort_by_key(|(at, _)| *at);
-        Plan { era, committed: dice.bool(), faults, changes, lasts }
+        let denies_sessions = dice.u8(..8) == 0;
+        Plan { era, committed: dice.bool(), denies_sessions, faults, changes, lasts }
     }
 
     /// The highest record format that the brokers of all its eras can send unconverted.

@@ -15,6 +15,7 @@ mod fault;
 mod log;
 mod reader;
 mod run;
+mod sessions;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -53,6 +54,7 @@ struct Cluster {
     ports: Vec<u16>,
     /// A broker that is down closes each new connection.
     down: [bool; BROKERS],
+    sessions: [sessions::Sessions; BROKERS],
     dice: fastrand::Rng,
 }
 
@@ -86,7 +88,13 @@ impl World {
         let listeners: Vec<TcpListener> =
             (0..BROKERS).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let ports = listeners.iter().map(|one| one.local_addr().unwrap().port()).collect();
-        let cluster = Mutex::new(Cluster { partitions, ports, down: [false; BROKERS], dice });
+        let cluster = Mutex::new(Cluster {
+            partitions,
+            ports,
+            down: [false; BROKERS],
+            sessions: Default::default(),
+            dice,
+        });
         let (faulty, over) = (AtomicBool::new(true), AtomicBool::new(false));
         let (kept_silent, open) = (AtomicBool::new(false), Mutex::default());
         let world = Arc::new(World { plan, cluster, faulty, over, kept_silent, open });

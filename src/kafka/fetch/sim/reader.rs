@@ -97,6 +97,7 @@ impl<'a> Reader<'a> {
                 self.calm(&partition);
                 Ok(())
             }
+            Event::LookUpFailed(_) | Event::LookUpRecovered | Event::Lag { .. } => Ok(()),
             Event::Failed(why) => {
                 self.troubles += 1;
                 self.trouble = Some(why);
@@ -108,7 +109,9 @@ impl<'a> Reader<'a> {
                     Some(why);
                 Ok(())
             }
-            Event::Resolved(partition, at, _) => self.found(&partition, at),
+            Event::Resolved(starts) => {
+                starts.iter().try_for_each(|one| self.found(&one.partition, one.offset))
+            }
             Event::Fetched(fetched) => self.fetched(&fetched).map_err(|why| {
                 let Fetched { partition, from, next, .. } = &fetched;
                 format!("{partition} [{from}, {next}): {why}")

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::fault::{Change, Fault, Plan};
 use super::log::Log;
 use super::reader::Reader;
+use super::sessions::Sessions;
 use super::{BROKERS, World};
 use crate::kafka::client::connection::ConnectionLimits;
 use crate::kafka::client::versions_seen::VersionsSeen;
@@ -37,6 +38,7 @@ fn config() -> FetchConfig {
         reply_bytes: 16 * 1024,
         partition_bytes: 4 * 1024,
         refresh_interval: millis(150),
+        doubt_interval: millis(20),
         retry_pauses: (millis(5), millis(60)),
         blocked_log_after: Duration::from_secs(600),
     }
@@ -126,7 +128,9 @@ fn change(world: &World, what: Change, dice: &mut fastrand::Rng) {
         Change::Begin => partition.log().begin(0, dice.i64(1..9)),
         Change::Decide => partition.log().decide(dice.bool()),
         Change::Down => {
-            cluster.down[dice.usize(..BROKERS)] = true;
+            let node = dice.usize(..BROKERS);
+            cluster.down[node] = true;
+            cluster.sessions[node] = Sessions::default();
             drop(cluster);
             world.cut_all();
         }

@@ -48,8 +48,12 @@ pub(super) struct Asking {
     pub(super) wait: Duration,
     pub(super) max_bytes: usize,
     pub(super) committed: bool,
-    /// Topic, partition, epoch, offset and bytes of each partition.
-    pub(super) partitions: Vec<(String, i32, i32, i64, usize)>,
+    /// The number of the fetch session, and the place in it.
+    pub(super) session: (i32, i32),
+    /// The partitions that are named.
+    pub(super) partitions: Vec<FetchAsked>,
+    /// The partitions that leave the session.
+    pub(super) forgotten: Vec<(String, i32)>,
 }
 
 pub(super) fn read_fetch(asked: &Asked) -> Asking {
@@ -60,10 +64,7 @@ pub(super) fn read_fetch(asked: &Asked) -> Asking {
     let _least = rest.i32();
     let max_bytes = if version >= 3 { usize::try_from(rest.i32()).unwrap() } else { usize::MAX };
     let committed = version >= 4 && rest.i8() == 1;
-    if version >= 7 {
-        let (session, epoch) = (rest.i32(), rest.i32());
-        assert_eq!((session, epoch), (0, -1), "no session");
-    }
+    let session = if version >= 7 { (rest.i32(), rest.i32()) } else { (0, -1) };
     let mut partitions = Vec::new();
     for _ in 0..rest.i32() {
         let topic = rest.string();
@@ -77,17 +78,20 @@ pub(super) fn read_fetch(asked: &Asked) -> Asking {
             partitions.push((topic.clone(), number, epoch, offset, usize::try_from(rest.i32()).unwrap()));
         }
     }
-    if version >= 7 {
-        assert_eq!(rest.i32(), 0, "nothing to be forgotten of a session");
+    let mut forgotten = Vec::new();
+    for _ in 0..if version >= 7 { rest.i32() } else { 0 } {
+        let topic = rest.string();
+        (0..rest.i32()).for_each(|_| forgotten.push((topic.clone(), rest.i32())));
     }
     if version >= 11 {
         rest.string();
     }
     assert!(rest.0.is_empty(), "bytes are left behind the request");
-    Asking { wait, max_bytes, committed, partitions }
+    Asking { wait, max_bytes, committed, session, partitions, forgotten }
 }
 
 /// The answer for one partition.
+#[derive(Clone)]
 pub(super) struct Found {
     pub(super) code: i16,
     pub(super) end: i64,
@@ -103,13 +107,18 @@ impl Found {
     }
 }
 
-pub(super) fn write_fetch(version: i16, found: &[(&FetchAsked, Found)]) -> Vec<u8> {
+pub(super) fn write_fetch(
+    version: i16,
+    (code, session): (i16, i32),
+    found: &[(FetchAsked, Found)],
+) -> Vec<u8> {
     let mut out = Vec::new();
     if version >= 1 {
         out.extend(0_i32.to_be_bytes());
     }
     if version >= 7 {
-        out.extend([0; 6]);
+        out.extend(code.to_be_bytes());
+        out.extend(session.to_be_bytes());
     }
     // Each partition gets a topic entry of its own. A topic may be named more than once.
     out.extend(i32::try_from(found.len()).unwrap().to_be_bytes());

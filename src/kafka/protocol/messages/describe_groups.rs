@@ -45,6 +45,7 @@ impl Request for DescribeGroups<'_> {
     const NAME: &'static str = "DescribeGroups";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 2;
+    const THROTTLES_SINCE: i16 = 2;
     type Answer = Vec<Described>;
 
     fn write(&self, _: i16, out: &mut WireWriter) {

@@ -1,5 +1,5 @@
-//! Fetch (1, `FetchRequest.json`): the records of partitions, each from an offset on. Fetch
-//! sessions (KIP-227) are not used: each request names all its partitions.
+//! Fetch (1, `FetchRequest.json`): the records of partitions, each from an offset on. From version 7 on the
+//! broker can remember the partitions (KIP-227, fetch sessions): a request then names only what has changed.
 
 use std::ops::Range;
 
@@ -22,8 +22,28 @@ pub struct Fetch<'a> {
     pub max_bytes: i32,
     /// Sent from version 4 on.
     pub isolation: Isolation,
-    /// The partitions to read.
+    /// Sent from version 7 on.
+    pub session: SessionPlace,
+    /// The partitions to read; within a fetch session only those that are new in it or have changed.
     pub partitions: &'a [PartitionFetch],
+    /// The partitions that leave the fetch session. None of these may stand in `partitions`, because the
+    /// broker would leave that partition out. Sent from version 7 on.
+    pub forgotten: &'a [TopicPartition],
+}
+
+/// Which fetch session a request belongs to, and its place in that session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionPlace {
+    /// The number of the session; 0 if there is none.
+    pub id: i32,
+    /// 0 asks for a new session, and ends that with the number `id`; -1 asks for none. Each further request
+    /// of a session counts up.
+    pub epoch: i32,
+}
+
+impl SessionPlace {
+    /// No session: the request names all its partitions.
+    pub const NONE: Self = Self { id: 0, epoch: -1 };
 }
 
 /// One partition of a Fetch request.
@@ -42,9 +62,15 @@ pub struct PartitionFetch {
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchAnswer {
+    /// How long the broker throttles this client for its quota, in milliseconds. Before version 8 it has
+    /// delayed the answer already; later it gives an answer without partitions and is silent (KIP-219).
+    pub throttle_ms: i32,
     /// The code for the request as a whole; none before version 7.
     pub code: ErrorCode,
-    /// The answer for each partition.
+    /// The number of the fetch session; 0 if the broker keeps none.
+    pub session: i32,
+    /// The answer for each partition. In a session those partitions are left out of which nothing has
+    /// changed: no records, the same end.
     pub partitions: Vec<(TopicPartition, FetchedPartition)>,
 }
 
@@ -71,6 +97,7 @@ impl Request for Fetch<'_> {
     const NAME: &'static str = "Fetch";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 11;
+    const THROTTLES_SINCE: i16 = 8;
     type Answer = FetchAnswer;
 
     fn write(&self, version: i16, out: &mut WireWriter) {
@@ -85,9 +112,8 @@ impl Request for Fetch<'_> {
             out.i8(self.isolation.level());
         }
         if version >= 7 {
-            // No fetch session (KIP-227).
-            out.i32(0);
-            out.i32(-1);
+            out.i32(self.session.id);
+            out.i32(self.session.epoch);
         }
         write_topics(
             out,
@@ -106,8 +132,7 @@ impl Request for Fetch<'_> {
             },
         );
         if version >= 7 {
-            // No partition leaves the fetch session.
-            out.i32(0);
+            write_topics(out, self.forgotten, |one| one, |out, one| out.i32(one.partition));
         }
         if version >= 11 {
             // No rack (KIP-392), so the leader answers.
@@ -116,15 +141,11 @@ impl Request for Fetch<'_> {
     }
 
     fn read(version: i16, from: &mut WireReader<'_>) -> Result<FetchAnswer, Malformed> {
-        if version >= 1 {
-            let _throttled_ms = from.i32()?;
-        }
+        let throttle_ms = if version >= 1 { from.i32()? } else { 0 };
         let code = if version >= 7 { ErrorCode(from.i16()?) } else { ErrorCode::NONE };
-        if version >= 7 {
-            let _session = from.i32()?;
-        }
+        let session = if version >= 7 { from.i32()? } else { 0 };
         let partitions = read_topics(from, 18, |from| read_partition(version, from))?;
-        Ok(FetchAnswer { code, partitions })
+        Ok(FetchAnswer { throttle_ms, code, session, partitions })
     }
 }
 

@@ -32,6 +32,7 @@ impl Request for FindCoordinator<'_> {
     const NAME: &'static str = "FindCoordinator";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 2;
+    const THROTTLES_SINCE: i16 = 2;
     type Answer = Coordinator;
 
     fn write(&self, version: i16, out: &mut WireWriter) {

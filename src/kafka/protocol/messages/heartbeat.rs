@@ -19,6 +19,7 @@ impl Request for Heartbeat<'_> {
     const NAME: &'static str = "Heartbeat";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 3;
+    const THROTTLES_SINCE: i16 = 2;
     type Answer = ErrorCode;
 
     fn write(&self, version: i16, out: &mut WireWriter) {

@@ -59,6 +59,7 @@ impl Request for JoinGroup<'_> {
     const NAME: &'static str = "JoinGroup";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 5;
+    const THROTTLES_SINCE: i16 = 3;
     type Answer = Joined;
 
     fn write(&self, version: i16, out: &mut WireWriter) {

@@ -21,6 +21,7 @@ impl Request for LeaveGroup<'_> {
     const NAME: &'static str = "LeaveGroup";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 3;
+    const THROTTLES_SINCE: i16 = 2;
     /// The code for the request, or if that is none, the code for the member.
     type Answer = ErrorCode;
 

@@ -23,6 +23,7 @@ impl Request for ListGroups {
     const NAME: &'static str = "ListGroups";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 2;
+    const THROTTLES_SINCE: i16 = 2;
     type Answer = ListedGroups;
 
     fn write(&self, _: i16, _: &mut WireWriter) {}

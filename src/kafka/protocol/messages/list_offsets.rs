@@ -54,6 +54,7 @@ impl Request for ListOffsets<'_> {
     const NAME: &'static str = "ListOffsets";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 5;
+    const THROTTLES_SINCE: i16 = 3;
     type Answer = Vec<(TopicPartition, ListedOffset)>;
 
     fn write(&self, version: i16, out: &mut WireWriter) {

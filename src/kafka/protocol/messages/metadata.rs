@@ -16,6 +16,8 @@ pub struct Metadata<'a> {
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterMetadata {
+    /// The id of the cluster; `None` where the version does not have it (below 2, Kafka 0.10.1).
+    pub cluster_id: Option<String>,
     /// The brokers that are up.
     pub brokers: Vec<BrokerMetadata>,
     /// The requested topics.
@@ -62,6 +64,7 @@ impl Request for Metadata<'_> {
     const NAME: &'static str = "Metadata";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 7;
+    const THROTTLES_SINCE: i16 = 6;
     type Answer = ClusterMetadata;
 
     fn write(&self, version: i16, out: &mut WireWriter) {
@@ -75,6 +78,36 @@ impl Request for Metadata<'_> {
     fn read(version: i16, from: &mut WireReader<'_>) -> Result<ClusterMetadata, Malformed> {
         read(version, from)
     }
+
+    fn cluster(answer: &ClusterMetadata) -> Option<&ClusterMetadata> {
+        Some(answer)
+    }
+}
+
+/// The Metadata request for no topic: which cluster a broker belongs to.
+#[derive(Debug, Clone, Copy)]
+pub struct ClusterOnly;
+
+impl Request for ClusterOnly {
+    const KEY: i16 = Metadata::KEY;
+    const NAME: &'static str = Metadata::NAME;
+    /// Before version 1 an empty list means all topics, and before version 2 there is no cluster id.
+    const LOWEST: i16 = 2;
+    const HIGHEST: i16 = Metadata::HIGHEST;
+    const THROTTLES_SINCE: i16 = Metadata::THROTTLES_SINCE;
+    type Answer = ClusterMetadata;
+
+    fn write(&self, version: i16, out: &mut WireWriter) {
+        Metadata { topics: &[] }.write(version, out);
+    }
+
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<ClusterMetadata, Malformed> {
+        read(version, from)
+    }
+
+    fn cluster(answer: &ClusterMetadata) -> Option<&ClusterMetadata> {
+        Some(answer)
+    }
 }
 
 /// The Metadata request for all topics.
@@ -86,6 +119,7 @@ impl Request for AllTopics {
     const NAME: &'static str = Metadata::NAME;
     const LOWEST: i16 = Metadata::LOWEST;
     const HIGHEST: i16 = Metadata::HIGHEST;
+    const THROTTLES_SINCE: i16 = Metadata::THROTTLES_SINCE;
     type Answer = ClusterMetadata;
 
     fn write(&self, version: i16, out: &mut WireWriter) {
@@ -99,6 +133,10 @@ impl Request for AllTopics {
     fn read(version: i16, from: &mut WireReader<'_>) -> Result<ClusterMetadata, Malformed> {
         read(version, from)
     }
+
+    fn cluster(answer: &ClusterMetadata) -> Option<&ClusterMetadata> {
+        Some(answer)
+    }
 }
 
 fn read(version: i16, from: &mut WireReader<'_>) -> Result<ClusterMetadata, Malformed> {
@@ -106,14 +144,12 @@ fn read(version: i16, from: &mut WireReader<'_>) -> Result<ClusterMetadata, Malf
         let _throttled_ms = from.i32()?;
     }
     let brokers = from.list(10, |from| read_broker(version, from))?;
-    if version >= 2 {
-        let _cluster_id = from.nullable_string()?;
-    }
+    let cluster_id = if version >= 2 { from.nullable_string()?.map(str::to_owned) } else { None };
     if version >= 1 {
         let _controller = from.i32()?;
     }
     let topics = from.list(8, |from| read_topic(version, from))?;
-    Ok(ClusterMetadata { brokers, topics })
+    Ok(ClusterMetadata { cluster_id, brokers, topics })
 }
 
 fn read_broker(version: i16, from: &mut WireReader<'_>) -> Result<BrokerMetadata, Malformed> {

@@ -31,7 +31,7 @@ pub use join_group::JoinGroup;
 pub use leave_group::LeaveGroup;
 pub use list_groups::ListGroups;
 pub use list_offsets::{ListOffsets, SegmentOffsets};
-pub use metadata::{AllTopics, Metadata};
+pub use metadata::{AllTopics, ClusterMetadata, ClusterOnly, Metadata};
 pub use offset_commit::OffsetCommit;
 pub use offset_fetch::OffsetFetch;
 pub use sync_group::SyncGroup;
@@ -47,6 +47,9 @@ pub trait Request {
     const LOWEST: i16;
     /// The highest version that is written here; never a flexible one.
     const HIGHEST: i16;
+    /// From this version on a broker answers before it throttles the client for its quota (KIP-219): the
+    /// answer begins with the time for which nothing more should be sent, in milliseconds.
+    const THROTTLES_SINCE: i16 = i16::MAX;
     /// The content of the answer.
     type Answer;
 
@@ -58,6 +61,11 @@ pub trait Request {
     /// # Errors
     /// The bytes are not an answer to this request in this version.
     fn read(version: i16, from: &mut WireReader<'_>) -> Result<Self::Answer, Malformed>;
+
+    /// What an answer says of the whole cluster, if that is what is asked for.
+    fn cluster(_answer: &Self::Answer) -> Option<&ClusterMetadata> {
+        None
+    }
 }
 
 /// Which records of transactions a broker delivers (KIP-98).

@@ -22,6 +22,7 @@ impl Request for OffsetCommit<'_> {
     const NAME: &'static str = "OffsetCommit";
     const LOWEST: i16 = 2;
     const HIGHEST: i16 = 7;
+    const THROTTLES_SINCE: i16 = 4;
     type Answer = Vec<(TopicPartition, ErrorCode)>;
 
     fn write(&self, version: i16, out: &mut WireWriter) {

@@ -40,6 +40,7 @@ impl Request for OffsetFetch<'_> {
     const NAME: &'static str = "OffsetFetch";
     const LOWEST: i16 = 1;
     const HIGHEST: i16 = 5;
+    const THROTTLES_SINCE: i16 = 4;
     type Answer = Offsets;
 
     fn write(&self, _version: i16, out: &mut WireWriter) {

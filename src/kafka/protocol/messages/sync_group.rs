@@ -30,6 +30,7 @@ impl Request for SyncGroup<'_> {
     const NAME: &'static str = "SyncGroup";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 3;
+    const THROTTLES_SINCE: i16 = 2;
     type Answer = Synced;
 
     fn write(&self, version: i16, out: &mut WireWriter) {

@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::kafka::protocol::error_code::ErrorCode;
-use crate::kafka::protocol::messages::fetch::PartitionFetch;
+use crate::kafka::protocol::messages::fetch::{PartitionFetch, SessionPlace};
 use crate::kafka::protocol::messages::list_offsets::{OffsetSpec, SegmentOffsets};
 use crate::kafka::protocol::records::Aborted;
 use kafka_protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse};
@@ -42,9 +42,13 @@ fn their_fetch(
     most: i32,
     isolation: Isolation,
     topics: &[(String, Vec<Asked>)],
+    (session, forgotten): (SessionPlace, &[(String, Vec<i32>)]),
     version: i16,
 ) -> FetchRequest {
     use kafka_protocol::messages::fetch_request as their;
+    let forgotten = forgotten.iter().map(|(topic, partitions)| {
+        their::ForgottenTopic::default().with_topic(text(topic).into()).with_partitions(partitions.clone())
+    });
     let topics = topics.iter().map(|(topic, items)| {
         let partitions = items.iter().map(|(partition, epoch, offset, bytes)| {
             let one = their::FetchPartition::default().with_partition(*partition);
@@ -53,12 +57,17 @@ fn their_fetch(
         });
         their::FetchTopic::default().with_topic(text(topic).into()).with_partitions(partitions.collect())
     });
-    FetchRequest::default()
+    let request = FetchRequest::default()
         .with_max_wait_ms(wait)
         .with_min_bytes(least)
         .with_max_bytes(most)
         .with_isolation_level(isolation.level())
-        .with_topics(topics.collect())
+        .with_topics(topics.collect());
+    if version < 7 {
+        return request;
+    }
+    let request = request.with_session_id(session.id).with_session_epoch(session.epoch);
+    request.with_forgotten_topics_data(forgotten.collect())
 }
 
 /// A partition of an answer: number, code, high watermark, last stable offset, log
@@ -173,6 +182,8 @@ proptest! {
         (wait, least, most) in any::<(i32, i32, i32)>(),
         isolation in isolations(),
         all in topics(any::<Asked>()),
+        (id, epoch) in any::<(i32, i32)>(),
+        left in topics(any::<i32>()),
     ) {
         let partitions: Vec<PartitionFetch> = all.iter().flat_map(|(topic, items)| {
             items.iter().map(|(partition, epoch, offset, bytes)| PartitionFetch {
@@ -183,12 +194,19 @@ proptest! {
             })
         }).collect();
         let (max_wait_ms, min_bytes, max_bytes) = (wait, least, most);
-        let fetch = Fetch { max_wait_ms, min_bytes, max_bytes, isolation, partitions: &partitions };
+        let forgotten: Vec<TopicPartition> = left.iter().flat_map(|(topic, items)| {
+            items.iter().map(|partition| TopicPartition::new(topic.as_str(), *partition))
+        }).collect();
+        let (session, forgotten) = (SessionPlace { id, epoch }, forgotten.as_slice());
+        let partitions = partitions.as_slice();
+        let fetch =
+            Fetch { max_wait_ms, min_bytes, max_bytes, isolation, session, partitions, forgotten };
         for version in Fetch::LOWEST..=Fetch::HIGHEST {
             let meant = if version < ORACLE_FETCH {
                 old_fetch(wait, least, most, &all, version)
             } else {
-                theirs(&their_fetch(wait, least, most, isolation, &all, version), version)
+                let session = (session, left.as_slice());
+                theirs(&their_fetch(wait, least, most, isolation, &all, session, version), version)
             };
             prop_assert_eq!(ours(&fetch, version), meant, "version {}", version);
         }
@@ -204,6 +222,8 @@ proptest! {
             };
             let answer = read::<Fetch<'_>>(version, &bytes).unwrap();
             prop_assert_eq!(answer.code, ErrorCode(if version >= 7 { whole } else { 0 }));
+            prop_assert_eq!(answer.session, if version >= 7 { number } else { 0 });
+            prop_assert_eq!(answer.throttle_ms, if version >= 1 { number } else { 0 });
             let read: Vec<_> = answer.partitions.into_iter().map(|(partition, one)| {
                 let records = bytes.get(one.records).unwrap().to_vec();
                 let (high, stable, start) = (one.high_watermark, one.last_stable, one.log_start);
