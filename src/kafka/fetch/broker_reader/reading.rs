@@ -97,8 +97,8 @@ impl BrokerReader {
 
     /// Waits for the answer; false if it does not come and the request is to be sent again. A broker before
     /// Kafka 2.0 that throttles this client for its quota delays its answer by minutes, by longer the more is
-    /// asked for. So as long as such a broker answers on another connection, the answer is waited for, and then
-    /// less is asked for; at last, the connection may be the one that does not work, on the other one.
+    /// asked for. So as long as such a broker answers on another connection, the answer is waited for, and
+    /// then less is asked for; in the end on the other connection, because the first one may not work.
     pub(super) fn has_answer(&mut self, sent: &mut Sent) -> Result<bool, Fault> {
         if sent.version() >= <Fetch<'_> as Request>::THROTTLES_SINCE {
             return Ok(true);
