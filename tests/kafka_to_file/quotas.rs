@@ -34,15 +34,17 @@ fn limited(kafka: &Kafka, bytes: u64, quota: u64) {
     tested.passed(format_args!("{bytes} bytes at {quota} per second after {} s", took.as_secs()));
 }
 
-/// On 1.1.1 the first answer comes after twelve seconds, later than answers are waited for otherwise.
+/// On 1.1.1 the first answer would come after 13 s, later than answers are waited for otherwise. The brokers
+/// are tested at the same time: a test mostly waits.
 #[test]
 fn a_quota_slows_reading_down_and_does_not_stop_it() {
-    let (versions, bytes): (&[&str], u64) =
-        if all() { (&["0.10.2.2", "1.1.1", "3.9.1", "4.1.0"], 6_000_000) } else { (&["3.9.1"], 800_000) };
-    for version in versions {
-        limited(&kafka(version), bytes, 50_000);
-    }
-    if !all() {
-        limited(&kafka("1.1.1"), 1_200_000, 60_000);
-    }
+    let plan: &[(&str, u64)] = match all() {
+        true => &[("0.10.2.2", 6_000_000), ("1.1.1", 6_000_000), ("3.9.1", 6_000_000), ("4.1.0", 6_000_000)],
+        false => &[("1.1.1", 1_400_000), ("3.9.1", 800_000)],
+    };
+    std::thread::scope(|scope| {
+        for (version, bytes) in plan {
+            scope.spawn(|| limited(&kafka(version), *bytes, if all() { 50_000 } else { 60_000 }));
+        }
+    });
 }

@@ -134,8 +134,8 @@ impl Brokers {
     /// support the request is passed over like one that does not answer.
     ///
     /// # Errors
-    /// `Retry`: no broker gives an answer. `Fatal`: every broker was reached, none of them has a version of the
-    /// request in common with pandad, and none has ever answered a request.
+    /// `Retry`: no broker gives an answer. `Fatal`: every broker was reached, none of them has a version of
+    /// the request in common with pandad, and none has ever answered a request.
     pub fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, Fault> {
         if let Some(connection) = self.last_answered.take().filter(is_fresh) {
             let address = connection.address().clone();

@@ -227,6 +227,11 @@ pub struct Sent {
 }
 
 impl Sent {
+    /// Waits for the answer for so long from now on.
+    pub fn extend(&mut self, limit: Duration) {
+        self.until = Instant::now() + limit;
+    }
+
     /// The version in which the request was sent.
     pub fn version(&self) -> i16 {
         self.version

@@ -157,8 +157,8 @@ impl BrokerReader {
         self.wait_for_work()?;
         self.probe()?;
         let mut pending = self.send_fetch()?;
-        while let Some(PendingFetch { sent, at, wait }) = pending {
-            if !self.has_answer(&sent)? {
+        while let Some(PendingFetch { mut sent, at, wait }) = pending {
+            if !self.has_answer(&mut sent)? {
                 pending = self.send_fetch()?;
                 continue;
             }

@@ -265,8 +265,8 @@ impl Cursor {
         Meaning::Recovered(lag)
     }
 
-    /// How many records the log has from the position on, if the owner knows another number. `end`: the end of
-    /// the log. Records may come that cannot be read yet, because a transaction is open.
+    /// How many records the log has from the position on, if the owner knows another number. `end`: the end
+    /// of the log. Records may come that cannot be read yet, because a transaction is open.
     pub(super) fn news_of_lag(&mut self, end: i64) -> Option<u64> {
         let lag = u64::try_from(end - self.at).ok()?;
         (self.reported_lag.replace(lag) != Some(lag)).then_some(lag)

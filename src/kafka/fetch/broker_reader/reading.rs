@@ -22,6 +22,8 @@ const REPLY_BYTES_MIN: usize = 256 * 1024;
 const PARTITION_BYTES_MIN: usize = 64 * 1024;
 /// How many partitions a request names to a broker that keeps no session; the others follow in the next ones.
 const FETCH_PARTITIONS_MAX: usize = 1000;
+/// How often the time limit of a delayed answer is doubled before the request is sent again.
+const DELAYS_AWAITED: u32 = 2;
 /// How long the answer of a broker that throttles is waited for.
 const DELAYED_ANSWER_MAX: Duration = Duration::from_secs(300);
 /// From this version of Fetch on, the broker may keep a session (KIP-227).
@@ -95,21 +97,30 @@ impl BrokerReader {
 
     /// Waits for the answer; false if it does not come and the request is to be sent again. A broker before
     /// Kafka 2.0 that throttles this client for its quota delays its answer by minutes, by longer the more is
-    /// asked for. So as long as such a broker answers on another connection, that one is used, for less.
-    pub(super) fn has_answer(&mut self, sent: &Sent) -> Result<bool, Fault> {
-        let throttles = sent.version() < <Fetch<'_> as Request>::THROTTLES_SINCE;
-        if !throttles || self.connection()?.answer_begins(sent)? {
+    /// asked for. So as long as such a broker answers on another connection, the answer is waited for, and
+    /// then less is asked for; in the end on the other connection, because the first one may not work.
+    pub(super) fn has_answer(&mut self, sent: &mut Sent) -> Result<bool, Fault> {
+        if sent.version() >= <Fetch<'_> as Request>::THROTTLES_SINCE {
             return Ok(true);
         }
-        let limit = self.pace.limit(self.context.config.limits.answer_timeout);
-        if limit >= DELAYED_ANSWER_MAX {
-            return Ok(true);
+        let mut limit = self.pace.limit(self.context.config.limits.answer_timeout);
+        for step in 0..=DELAYS_AWAITED {
+            if self.connection()?.answer_begins(sent)? || limit >= DELAYED_ANSWER_MAX {
+                return Ok(true);
+            }
+            let other = self.context.dialer.open(&self.address).map_err(Fault::Retry)?;
+            log::debug!("{}: no answer within {limit:.0?}, and one to another: a quota?", self.address);
+            if step == 0 || step == DELAYS_AWAITED {
+                self.pace.record_delayed(Instant::now());
+            }
+            if step == DELAYS_AWAITED {
+                self.connection = Some(other);
+                // The broker may have carried out the request.
+                self.session.begin_anew();
+            }
+            limit = (limit * 2).min(DELAYED_ANSWER_MAX);
+            sent.extend(limit);
         }
-        self.connection = Some(self.context.dialer.open(&self.address).map_err(Fault::Retry)?);
-        // The broker may have carried out the request.
-        self.session.begin_anew();
-        self.pace.record_delayed(Instant::now());
-        log::debug!("{}: no answer within {limit:.0?}, and one to another request: a quota?", self.address);
         Ok(false)
     }
 
