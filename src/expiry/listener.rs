@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::context::{ExpiryContext, Reconciliation};
+use super::key_events::{self, CHANGES, EXPIRED, KeyEvent};
 use super::notify_flags;
 use crate::backoff::Backoff;
 use crate::redis::{Health, RedisConnection, RedisError, Value, cmd};
@@ -22,12 +23,6 @@ const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(100);
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The time between two checks whether this pandad may listen.
 const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Events of keys that may have a new deadline. SETEX, SET EX, GETEX and all kinds of EXPIRE
-/// announce `expire`; a key may also bring a deadline from another name, database or server.
-/// Before Redis 6.0 RESTORE and MOVE announce nothing, and SWAPDB never does: a sweep finds
-/// such keys. (notifyKeyspaceEvent in Redis' db.c, expire.c, cluster.c and t_string.c.)
-const DEADLINE_EVENTS: [&str; 5] = ["expire", "rename_to", "restore", "copy_to", "move_to"];
 
 /// See the module.
 pub(super) struct Listener {
@@ -104,16 +99,18 @@ impl Listener {
         refuse_replica(&mut connection)?;
         let announces = self.add_missing_flags(&mut connection)?;
         let channel = |event: &str| format!("__keyevent@{}__:{event}", context.expire.server.database);
-        let expired = channel("expired");
+        let expired = channel(EXPIRED);
         let mut channels = vec![expired.clone()];
         if !self.deadlines_refused {
-            channels.extend(DEADLINE_EVENTS.map(channel));
+            channels.extend(CHANGES.map(|(event, _)| channel(event)));
         }
         let until = (!announces).then(|| Instant::now() + FLAGS_RECHECK_INTERVAL);
         let subscribed = || self.record_subscribed(&expired);
         let ended = connection.listen(&channels, PING_INTERVAL, subscribed, |message| {
-            if let Some((channel, key)) = message {
-                receive(&context, channel == expired, key);
+            if let Some((channel, key)) = message
+                && let Some(event) = KeyEvent::of_channel(channel)
+            {
+                key_events::receive(&context, event, key);
             }
             !context.has_ended()
                 && context.listen_state.may_listen()
@@ -226,21 +223,6 @@ impl Listener {
     }
 }
 
-/// Passes an event on to the thread that works on it.
-fn receive(context: &ExpiryContext, has_expired: bool, key: &[u8]) {
-    if has_expired {
-        context.listen_state.count_announced();
-        if context.canary.is(key) {
-            context.canary.record_event(Instant::now());
-            context.changed_keys.wake();
-        } else if context.filter.wants(key) {
-            context.inbox.put(key);
-        }
-    } else if context.filter.wants(key) {
-        context.changed_keys.put(key);
-    }
-}
-
 /// Refuses a replica, because replicas announce no expired keys.
 fn refuse_replica(connection: &mut RedisConnection) -> Result<(), RedisError> {
     let role = match connection.ask(&cmd("ROLE")) {
@@ -267,29 +249,5 @@ fn flags_of(reply: &Value) -> String {
             _ => String::new(),
         },
         _ => String::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::expiry::context::tests::context;
-
-    #[test]
-    fn an_event_goes_to_its_thread() {
-        let (context, _owner) = context(Reconciliation::Off);
-        for (has_expired, key) in
-            [(true, "k:expired"), (true, "other"), (true, "pandad:k"), (false, "k:changed"), (false, "other")]
-        {
-            receive(&context, has_expired, key.as_bytes());
-        }
-        let expired: Vec<_> =
-            context.inbox.take(9, Instant::now()).keys.into_iter().map(|received| received.key).collect();
-        assert_eq!(expired, [b"k:expired"]);
-        assert_eq!(context.changed_keys.take(9), [b"k:changed"]);
-        assert_eq!(context.canary.take_event(), None);
-        receive(&context, true, context.canary.key());
-        assert!(context.canary.take_event().is_some());
-        assert_eq!(context.listen_state.announced(), 4);
     }
 }

@@ -26,6 +26,7 @@
 //!   └──inbox──▶ source ──▶ workers ──list_push────────────────────────▶ work list
 //! ```
 
+mod awaited_events;
 mod canary;
 mod changed_keys;
 mod command_reply;
@@ -33,6 +34,7 @@ mod context;
 mod deadline_handoff;
 mod expire_probe;
 mod inbox;
+mod key_events;
 mod key_filter;
 mod lease_fence;
 mod lease_keeper;

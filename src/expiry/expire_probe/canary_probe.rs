@@ -91,7 +91,6 @@ impl CanaryProbe {
 
     /// Records that the canary is set; returns when it is due.
     pub(super) fn record_set(&mut self, now: Instant) -> Instant {
-        self.canary.take_event();
         let due = now + self.life() + Duration::from_millis(1);
         self.state = CanaryState::Set(due);
         due

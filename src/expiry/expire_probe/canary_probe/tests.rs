@@ -8,13 +8,14 @@ struct CanaryRun {
 
 impl CanaryRun {
     fn new() -> Self {
-        let (canary, now) = (Canary::new("pandad:c:canary"), Instant::now());
+        let (canary, now) = (Canary::new("pandad:c:"), Instant::now());
         Self { probe: CanaryProbe::new(canary.clone(), now), canary, now }
     }
 
     /// One life of the canary, up to its deletion by the server.
     fn live(&mut self) {
         assert!(self.probe.is_due_to_set(self.now));
+        self.canary.begin_next();
         self.now = self.probe.record_set(self.now);
         self.probe.record_deleted(self.now, 7);
     }
@@ -49,10 +50,10 @@ fn a_second_silence_is_reported_once() {
         "{reports:?}"
     );
     run.live();
-    run.canary.record_event(run.now);
+    run.canary.record_event(&run.canary.name(run.canary.number()), run.now);
     assert!(matches!(run.checks(7), CanaryReport::ReceivedAgain(_)));
     run.live();
-    run.canary.record_event(run.now);
+    run.canary.record_event(&run.canary.name(run.canary.number()), run.now);
     assert!(matches!(run.checks(7), CanaryReport::Received(_)));
 }
 
@@ -75,7 +76,7 @@ fn a_halt_is_no_silence() {
         run.live();
         run.now += Duration::from_secs(60);
         assert_eq!(run.probe.check(run.now, 7), CanaryReport::Nothing);
-        run.canary.record_event(run.now);
+        run.canary.record_event(&run.canary.name(run.canary.number()), run.now);
         assert!(matches!(run.checks(7), CanaryReport::Received(_)));
     }
 }
