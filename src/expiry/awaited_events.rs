@@ -62,12 +62,14 @@ impl AwaitedEvents {
         state.keys.insert(key.to_vec(), AwaitedKey::default());
     }
 
-    /// Settles a key: its event was received, or the key is there.
-    pub(super) fn settle(&self, key: &[u8]) {
+    /// Settles a key: its event was received, or the key is there. False if it was not awaited.
+    pub(super) fn settle(&self, key: &[u8]) -> bool {
         let mut state = self.lock();
-        if state.keys.remove(key).is_some() {
+        let is_awaited = state.keys.remove(key).is_some();
+        if is_awaited {
             state.bytes -= cost(key).min(state.bytes);
         }
+        is_awaited
     }
 
     /// Records that the server says that the key is gone, and could have deleted it. `canary` is the number

@@ -30,6 +30,10 @@ struct CanaryRecord {
     event: Option<Instant>,
     /// Whether the event of its setting was received.
     is_set_announced: bool,
+    /// Whether the server has deleted it because its memory was full, and announced that.
+    is_evicted: bool,
+    /// Whether the server may delete it without an announcement.
+    has_unseen_evictions: bool,
     proof: Option<CanaryProof>,
 }
 
@@ -56,7 +60,7 @@ impl Canary {
     pub(super) fn begin_next(&self) -> Vec<u8> {
         let mut state = self.lock();
         state.number += 1;
-        (state.event, state.is_set_announced) = (None, false);
+        (state.event, state.is_set_announced, state.is_evicted) = (None, false, false);
         self.name(state.number)
     }
 
@@ -112,6 +116,30 @@ impl Canary {
         self.lock().is_set_announced
     }
 
+    /// Records that the server has deleted this key because its memory was full. False if the key is no
+    /// canary of this watch.
+    pub(super) fn record_evicted(&self, key: &[u8]) -> bool {
+        let Some(number) = self.number_of(key) else { return false };
+        let mut state = self.lock();
+        state.is_evicted |= number == state.number;
+        true
+    }
+
+    /// Whether the last canary was evicted.
+    pub(super) fn is_evicted(&self) -> bool {
+        self.lock().is_evicted
+    }
+
+    /// Sets whether the server may evict canaries without announcing that.
+    pub(super) fn set_unseen_evictions(&self, has_unseen_evictions: bool) {
+        self.lock().has_unseen_evictions = has_unseen_evictions;
+    }
+
+    /// Whether the server may evict canaries without announcing that. Then a silence proves nothing.
+    pub(super) fn has_unseen_evictions(&self) -> bool {
+        self.lock().has_unseen_evictions
+    }
+
     /// When the event of the last canary was received, if it was received since the last call.
     pub(super) fn take_event(&self) -> Option<Instant> {
         self.lock().event.take()
@@ -153,6 +181,8 @@ mod tests {
         assert!(!canary.is_set_announced());
         canary.record_set_event(&second);
         assert!(canary.is_set_announced());
+        assert!(canary.record_evicted(&first) && !canary.is_evicted() && !canary.record_evicted(b"k"));
+        assert!(canary.record_evicted(&second) && canary.is_evicted());
         assert!(canary.record_event(&first, now) && canary.proof() == proof, "a proof became weaker");
         assert!(!canary.record_event(b"pandad:c:x:canary", now) && !canary.record_event(b"k", now));
     }

@@ -23,6 +23,8 @@ pub(super) enum KeyChange {
     Deadline,
     /// It was deleted, renamed or moved, or has no deadline any more.
     Gone,
+    /// The server has deleted it because its memory was full.
+    Evicted,
 }
 
 struct ChangedKeysState {

@@ -120,7 +120,7 @@ impl ExpiryContext {
         let WatchConfig { job, expire, list, list_key, filter, reconciliation, rate, memory } = config;
         let prefix = String::from_utf8_lossy(&filter.prefix).into_owned();
         let keys = OwnKeys::new(&list_key, &expire.server, &prefix);
-        let fence = LeaseFence::new(keys.lease(), instance);
+        let fence = LeaseFence::new(keys.lease(), keys.beat(), instance);
         Self {
             changed_keys: ChangedKeys::new(memory / QUEUE_MEMORY_DIVISOR),
             handoff: DeadlineHandoff::new(memory / QUEUE_MEMORY_DIVISOR),

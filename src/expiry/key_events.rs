@@ -21,7 +21,7 @@ pub(super) const EXPIRED: &str = "expired";
 /// another name, database or server. Before Redis 6.0 RESTORE and MOVE announce nothing, and SWAPDB and
 /// FLUSHALL never do: a sweep finds out. (notifyKeyspaceEvent in Redis' db.c, expire.c, cluster.c and
 /// t_string.c.)
-pub(super) const CHANGES: [(&str, KeyChange); 9] = [
+pub(super) const CHANGES: [(&str, KeyChange); 10] = [
     ("expire", KeyChange::Deadline),
     ("rename_to", KeyChange::Deadline),
     ("restore", KeyChange::Deadline),
@@ -31,6 +31,7 @@ pub(super) const CHANGES: [(&str, KeyChange); 9] = [
     ("rename_from", KeyChange::Gone),
     ("move_from", KeyChange::Gone),
     ("persist", KeyChange::Gone),
+    ("evicted", KeyChange::Evicted),
 ];
 
 impl KeyEvent {
@@ -61,6 +62,8 @@ pub(super) fn receive(context: &ExpiryContext, event: KeyEvent, key: &[u8]) {
                 context.changed_keys.put(key, change);
             } else if change == KeyChange::Deadline {
                 context.canary.record_set_event(key);
+            } else if change == KeyChange::Evicted && context.canary.record_evicted(key) {
+                context.changed_keys.wake();
             }
             if !context.canary.is_set_announced() {
                 context.listen_state.count_announced();

@@ -9,7 +9,7 @@ use super::context::{ExpiryContext, Reconciliation};
 use super::key_events::{self, CHANGES, EXPIRED, KeyEvent};
 use super::notify_flags;
 use crate::backoff::Backoff;
-use crate::redis::{Health, RedisConnection, RedisError, Value, cmd};
+use crate::redis::{EvictionCheck, Health, RedisConnection, RedisError, Value, cmd};
 use crate::threads;
 
 /// If no message comes for this time, pandad sends PING, and the server must answer within the same time.
@@ -28,6 +28,7 @@ const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 pub(super) struct Listener {
     context: Arc<ExpiryContext>,
     health: Health,
+    eviction: EvictionCheck,
     /// Whether it was logged that Redis does not announce the needed events.
     flags_logged: bool,
     /// Whether the channels of deadlines were refused. Then only the channel of expired keys is subscribed
@@ -48,6 +49,7 @@ impl Listener {
         Self {
             context: Arc::clone(context),
             health: context.expire.health.role("listen"),
+            eviction: EvictionCheck::new(format!("{}: {}", context.job, context.expire.server)),
             flags_logged: false,
             deadlines_refused: false,
             not_listening_since: None,
@@ -97,7 +99,8 @@ impl Listener {
         let reconnect_requests = context.listen_state.reconnect_requests();
         let mut connection = RedisConnection::open(&context.expire.server)?;
         refuse_replica(&mut connection)?;
-        let announces = self.add_missing_flags(&mut connection)?;
+        let evicts = self.eviction.evicts(&mut connection)?;
+        let announces = self.add_missing_flags(&mut connection, evicts)?;
         let channel = |event: &str| format!("__keyevent@{}__:{event}", context.expire.server.database);
         let expired = channel(EXPIRED);
         let mut channels = vec![expired.clone()];
@@ -171,29 +174,38 @@ impl Listener {
 
     /// Adds missing letters to `notify-keyspace-events`. False if Redis does not announce expired keys and
     /// refuses to change that.
-    fn add_missing_flags(&mut self, connection: &mut RedisConnection) -> Result<bool, RedisError> {
+    fn add_missing_flags(
+        &mut self,
+        connection: &mut RedisConnection,
+        evicts: bool,
+    ) -> Result<bool, RedisError> {
+        let canary = &self.context.canary;
+        canary.set_unseen_evictions(evicts);
+
         let flags = match connection.ask(cmd("CONFIG").arg("GET").arg("notify-keyspace-events")) {
             Ok(reply) => flags_of(&reply),
             Err(refusal @ RedisError::Refused { .. }) => {
                 let what = "CONFIG GET is refused, so it is not known whether expired keys are announced";
-                self.log_flags_once(&format!("{what}: {refusal}"), None);
+                self.log_flags_once(&format!("{what}: {refusal}"), None, evicts);
                 return Ok(true);
             }
             Err(lost) => return Err(lost),
         };
-        let Some(wanted) = notify_flags::with_needed(&flags) else {
+        canary.set_unseen_evictions(evicts && !notify_flags::announces_evicted(&flags));
+        let Some(wanted) = notify_flags::with_needed(&flags, evicts) else {
             self.flags_logged = false;
             return Ok(true);
         };
         match connection.ask(cmd("CONFIG").arg("SET").arg("notify-keyspace-events").arg(&wanted)) {
             Ok(_) => {
+                canary.set_unseen_evictions(false);
                 self.flags_logged = false;
                 log::info!(
                     "{}: {}: pandad changed notify-keyspace-events from \"{flags}\" to \"{wanted}\"; \
                      so that a restart of Redis keeps it, put into redis.conf: {}",
                     self.context.job,
                     self.context.expire.server,
-                    notify_flags::config_line(Some(&flags))
+                    notify_flags::config_line(Some(&flags), evicts)
                 );
                 Ok(true)
             }
@@ -203,6 +215,7 @@ impl Listener {
                 self.log_flags_once(
                     &format!("{what} are not announced, and CONFIG SET is refused: {refusal}"),
                     Some(&flags),
+                    evicts,
                 );
                 Ok(announces)
             }
@@ -211,9 +224,9 @@ impl Listener {
     }
 
     /// Logs what is wrong with the setting. This is logged only once, until the setting is right again.
-    fn log_flags_once(&mut self, what: &str, flags: Option<&str>) {
+    fn log_flags_once(&mut self, what: &str, flags: Option<&str>, evicts: bool) {
         if !std::mem::replace(&mut self.flags_logged, true) {
-            let line = notify_flags::config_line(flags);
+            let line = notify_flags::config_line(flags, evicts);
             log::error!(
                 "{}: {}: {what}; put this line into its redis.conf: {line}",
                 self.context.job,

@@ -28,6 +28,12 @@ impl OwnKeys {
         format!("{}:lease", self.base)
     }
 
+    /// A string on the list's server beside the lease, without a time to live: it changes with each heartbeat
+    /// of the pandad that has the lease. Only there if that server evicts keys.
+    pub(super) fn beat(&self) -> String {
+        format!("{}:beat", self.base)
+    }
+
     /// A sorted set on the list's server: keys by deadline, in milliseconds since 1970.
     pub(super) fn deadlines(&self) -> String {
         format!("{}:deadlines", self.base)

@@ -3,6 +3,7 @@
 mod canary;
 mod deleted;
 mod delivery;
+mod evicted;
 mod lease;
 mod notify_setting;
 mod on_time;

@@ -160,6 +160,13 @@ impl Deadlines {
         known.map(|known| known.0 = known.0 & !1 | seen).is_some()
     }
 
+    /// Whether the known deadline of the key has passed.
+    pub(super) fn is_due(&mut self, key: &[u8], now: u64) -> bool {
+        let hash = self.hash(key);
+        let known = shard(&mut self.index, hash).and_then(|shard| shard.get(&hash));
+        known.is_some_and(|known| known.ticks_until((now / TICK_MICROS) as u32) >= 0)
+    }
+
     /// Drops the deadline of a key.
     pub(super) fn forget(&mut self, key: &[u8]) {
         let hash = self.hash(key);

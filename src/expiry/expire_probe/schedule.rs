@@ -16,7 +16,7 @@ use super::packet::{NewCanary, ProbePacket, ProbedKey};
 use super::sweep::Sweep;
 use crate::expiry::changed_keys::KeyChange;
 use crate::expiry::command_reply::CommandReply;
-use crate::expiry::context::ExpiryContext;
+use crate::expiry::context::{ExpiryContext, Reconciliation};
 use crate::expiry::deadline_handoff::KeyDeadline;
 use crate::expiry::server_clock::ClockSteps;
 
@@ -160,6 +160,16 @@ impl ProbeSchedule {
                 KeyChange::Gone => {
                     self.deadlines.forget(&key);
                     context.awaited.settle(&key);
+                }
+                KeyChange::Evicted => {
+                    let is_due = self.deadlines.is_due(&key, server_now);
+                    self.deadlines.forget(&key);
+                    let is_awaited = context.awaited.settle(&key);
+                    // The server has deleted it in the moment between its deadline and its expiry. Without
+                    // reconcile only expired keys are pushed; a key before its deadline is found there.
+                    if (is_due || is_awaited) && context.reconciliation == Reconciliation::On {
+                        context.inbox.put(&key);
+                    }
                 }
             }
         }

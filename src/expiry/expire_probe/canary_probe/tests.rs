@@ -94,3 +94,26 @@ fn the_next_look_follows_from_the_state() {
     assert_eq!(probe.next_check(), Some(due + DENIED_RETRY_INTERVAL));
     assert!(!probe.is_due_to_set(due) && probe.is_due_to_set(due + DENIED_RETRY_INTERVAL));
 }
+
+/// Of a canary that was evicted no event comes, and that says nothing about the subscription.
+#[test]
+fn an_evicted_canary_is_no_silence() {
+    let mut run = CanaryRun::new();
+    for _ in 0..10 {
+        run.live();
+        assert!(run.canary.record_evicted(&run.canary.name(run.canary.number())));
+        assert_eq!(run.probe.check(run.now, 7), CanaryReport::Nothing);
+        assert!(!run.probe.is_due_to_set(run.now) && run.probe.life() == CANARY_LIFE_EVICTED);
+        run.now += EVICTED_PAUSE;
+    }
+    run.live();
+    run.canary.record_event(&run.canary.name(run.canary.number()), run.now);
+    assert!(matches!(run.checks(7), CanaryReport::Received(_)));
+    assert_eq!(run.probe.life(), CANARY_LIFE);
+    // The server says nothing about what it evicts.
+    run.canary.set_unseen_evictions(true);
+    for _ in 0..10 {
+        run.live();
+        assert_eq!(run.checks(7), CanaryReport::Nothing);
+    }
+}

@@ -80,7 +80,10 @@ impl ProbeSchedule {
                     &why,
                 );
             }
-            _ => return self.context.awaited.settle(&probed.key),
+            _ => {
+                self.context.awaited.settle(&probed.key);
+                return;
+            }
         };
         if let Some(due) = probed.due {
             let late = self.context.clock.at(now).saturating_sub(due);

@@ -1,4 +1,4 @@
-use crate::expiry::context::{Reconciliation, tests::context};
+use crate::expiry::context::tests::context;
 
 use super::*;
 use crate::redis::Value;
@@ -185,4 +185,30 @@ fn a_deleted_keys_deadline_is_forgotten() {
     let later = now + Duration::from_millis(600);
     assert_eq!(exchange(&mut schedule, later, shown + 600, &[]).len(), 0);
     assert!(!schedule.deadlines.record_seen(b"k:lock"));
+}
+
+/// A key that was evicted after its deadline counts as expired, with reconcile.
+#[test]
+fn an_evicted_key_that_was_due_is_pushed() {
+    for (reconciliation, expected) in
+        [(Reconciliation::On, vec![b"k:due".to_vec()]), (Reconciliation::Off, vec![])]
+    {
+        let (context, _owner) = context(reconciliation);
+        let (now, shown) = (Instant::now(), 1_700_000_000_000);
+        let mut schedule = ProbeSchedule::new(&context, now);
+        for key in [b"k:due".as_slice(), b"k:not"] {
+            context.changed_keys.put(key, KeyChange::Deadline);
+        }
+        exchange(&mut schedule, now, shown, &[500, 5000]);
+        for key in [b"k:due".as_slice(), b"k:not", b"k:unknown"] {
+            context.changed_keys.put(key, KeyChange::Evicted);
+        }
+        // The rate was used up by the sweep's step. The keys that are due are popped before the changes are
+        // read.
+        exchange(&mut schedule, now + Duration::from_secs(1), shown + 1000, &[-2; 2]);
+        let pushed: Vec<_> =
+            context.inbox.take(9, now).keys.into_iter().map(|received| received.key).collect();
+        assert_eq!(pushed, expected);
+        assert!(!schedule.deadlines.record_seen(b"k:not"));
+    }
 }
