@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::canary::CanaryProof;
 
 /// How much memory a key takes in addition to the bytes of its name, which may be held twice.
-const KEY_OVERHEAD_BYTES: usize = 120;
+const KEY_OVERHEAD_BYTES: usize = 100;
 /// How often a key must be gone before it counts as deleted. Once would do, if it were sure that the server
 /// carries out a packet without a pause in its middle.
 const PROOFS_NEEDED: u8 = 2;
@@ -44,6 +44,12 @@ impl AwaitedEvents {
     pub(super) fn new(limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Self { state: Mutex::new(AwaitedState { limit, ..AwaitedState::default() }) }
+    }
+
+    /// Sets how many bytes may be held. The name of a due key has left the deadlines, so what these do not use
+    /// is free for it.
+    pub(super) fn set_limit(&self, limit: u64) {
+        self.lock().limit = usize::try_from(limit).unwrap_or(usize::MAX);
     }
 
     /// Begins to await a key's event. Call this before the key is asked for, since the event may come before

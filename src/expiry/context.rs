@@ -23,7 +23,7 @@ use crate::report::Counters;
 
 /// Each of the queues of deadlines and of awaited keys may take this fraction (one divided by the number) of
 /// the memory for deadlines.
-const QUEUE_MEMORY_DIVISOR: u64 = 8;
+pub(super) const QUEUE_MEMORY_DIVISOR: u64 = 8;
 
 /// What pandad does about keys that expired while nobody listened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -43,6 +43,7 @@ mod listen_state;
 mod listener;
 mod notify_flags;
 mod own_keys;
+mod packed_keys;
 mod rate_limiter;
 mod reconciler;
 mod remembered_deadlines;

@@ -201,6 +201,11 @@ impl Deadlines {
         self.heap.peek().map(|next| next.0.micros())
     }
 
+    /// How many bytes are free.
+    pub(super) fn free_bytes(&self) -> u64 {
+        self.limit.saturating_sub(self.bytes) as u64
+    }
+
     /// Whether there is room for many more keys.
     pub(super) fn has_room(&self) -> bool {
         self.bytes < self.limit / 4 * 3

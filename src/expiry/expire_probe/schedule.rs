@@ -16,7 +16,7 @@ use super::packet::{NewCanary, ProbePacket, ProbedKey};
 use super::sweep::Sweep;
 use crate::expiry::changed_keys::KeyChange;
 use crate::expiry::command_reply::CommandReply;
-use crate::expiry::context::{ExpiryContext, Reconciliation};
+use crate::expiry::context::{ExpiryContext, QUEUE_MEMORY_DIVISOR, Reconciliation};
 use crate::expiry::deadline_handoff::KeyDeadline;
 use crate::expiry::server_clock::ClockSteps;
 
@@ -139,6 +139,7 @@ impl ProbeSchedule {
     /// Adds the keys to ask for, the most urgent first.
     fn add_keys(&mut self, packet: &mut ProbePacket, keys_max: usize, now: Instant) {
         let context = &self.context;
+        context.awaited.set_limit(context.memory / QUEUE_MEMORY_DIVISOR + self.deadlines.free_bytes());
         let (may_await, server_now) = (self.may_await(now), context.clock.at(now));
         packet.keys.append(&mut self.unanswered);
         while packet.keys.len() < keys_max
