@@ -46,8 +46,8 @@ impl AwaitedEvents {
         Self { state: Mutex::new(AwaitedState { limit, ..AwaitedState::default() }) }
     }
 
-    /// Sets how many bytes may be held. The name of a due key has left the deadlines, so what these do not use
-    /// is free for it.
+    /// Sets how many bytes may be held. The name of a due key has left the deadlines, so what these do not
+    /// use is free for it.
     pub(super) fn set_limit(&self, limit: u64) {
         self.lock().limit = usize::try_from(limit).unwrap_or(usize::MAX);
     }

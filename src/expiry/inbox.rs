@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::packed_keys::{PACKED_OVERHEAD_BYTES, PackedKeys};
+use super::packed_keys::{PACKED_OVERHEAD_BYTES, PackedKeys, ReceivedKey};
 use crate::report::Outage;
 
 /// How much memory a key of a batch takes in addition to the bytes of its name.
@@ -19,15 +19,6 @@ pub struct Inbox {
     /// A condition variable, because a channel would spin before it sleeps: the source waits here ten times
     /// a second while the inbox is empty.
     filled: Arc<Condvar>,
-}
-
-/// A key that expired.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReceivedKey {
-    /// When the key's event was received.
-    pub at: Instant,
-    /// The key's name.
-    pub key: Vec<u8>,
 }
 
 /// Keys that are pushed by one command.
@@ -49,6 +40,8 @@ struct InboxState {
     next_number: u64,
     bytes: u64,
     limit: u64,
+    /// How many bytes more it may hold now.
+    extra: u64,
     /// Whether the inbox is closed and accepts no more keys.
     closed: bool,
     /// How many keys were received in all.
@@ -68,6 +61,7 @@ impl Inbox {
             next_number: 0,
             bytes: 0,
             limit,
+            extra: 0,
             closed: false,
             received: 0,
             dropped: 0,
@@ -84,7 +78,7 @@ impl Inbox {
             return;
         }
         state.received += 1;
-        if state.bytes + cost > state.limit {
+        if state.bytes + cost > state.limit + state.extra {
             state.dropped += 1;
             state
                 .overflow
@@ -100,6 +94,12 @@ impl Inbox {
         if first {
             self.filled.notify_one();
         }
+    }
+
+    /// Sets how many bytes more than its limit the inbox may hold: what the deadlines do not use, since the
+    /// names of expired keys have left these.
+    pub(super) fn set_extra(&self, extra: u64) {
+        self.lock().extra = extra;
     }
 
     /// Removes up to `count` keys; waits until `until` for the first. The batch is in flight
@@ -182,6 +182,9 @@ mod tests {
         inbox.put(b"f");
         assert_eq!((inbox.waiting(), inbox.take_dropped(), inbox.take_dropped()), (2, 2, 0));
         assert_eq!(names(&inbox.take(9, Instant::now())), vec![b"c".to_vec(), b"f".to_vec()]);
+        inbox.set_extra(2 * packed_cost(b"a"));
+        [b"g", b"h", b"i", b"j", b"k", b"l"].iter().for_each(|key| inbox.put(*key));
+        assert_eq!((inbox.waiting(), inbox.take_dropped()), (5, 1));
     }
 
     #[test]

@@ -52,7 +52,8 @@ mod suspects;
 mod watch;
 
 pub use context::{Reconciliation, WatchConfig, WatchedServer};
-pub use inbox::{Inbox, KeyBatch, ReceivedKey};
+pub use inbox::{Inbox, KeyBatch};
 pub use key_filter::KeyFilter;
 pub use list_push::ListPush;
+pub use packed_keys::ReceivedKey;
 pub use watch::ExpiryWatch;

@@ -8,8 +8,8 @@
 
 use super::command_reply::{self, CommandReply};
 use super::deadline_handoff::KeyDeadline;
-use super::inbox::ReceivedKey;
 use super::lease_fence::{LeaseFence, LeaseHolder};
+use super::packed_keys::ReceivedKey;
 use super::server_clock::ServerClock;
 use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 

@@ -139,7 +139,11 @@ impl ProbeSchedule {
     /// Adds the keys to ask for, the most urgent first.
     fn add_keys(&mut self, packet: &mut ProbePacket, keys_max: usize, now: Instant) {
         let context = &self.context;
-        context.awaited.set_limit(context.memory / QUEUE_MEMORY_DIVISOR + self.deadlines.free_bytes());
+        let free = self.deadlines.free_bytes();
+        context.awaited.set_limit(context.memory / QUEUE_MEMORY_DIVISOR + free / 4);
+        // Keys that find no room are lost, unless reconcile finds these again.
+        let may_be_lost = context.reconciliation != Reconciliation::On;
+        context.inbox.set_extra(if may_be_lost { free / 4 * 3 } else { 0 });
         let (may_await, server_now) = (self.may_await(now), context.clock.at(now));
         packet.keys.append(&mut self.unanswered);
         while packet.keys.len() < keys_max
