@@ -117,9 +117,11 @@ impl LeaseKeeper {
             let fence = &self.context.fence;
             let release = fence.release_command();
             // If this fails, the lease runs out by itself.
-            let _released = self
-                .link
-                .once(|connection| fence.run_if_held_by(&LeaseHolder::ThisInstance, connection, &release));
+            let _released = self.link.once(|connection| {
+                let released = fence.run_if_held_by(&LeaseHolder::ThisInstance, connection, &release)?;
+                // If the lease was evicted, its beat is still there.
+                Ok(released || fence.run_if_held_by(&LeaseHolder::Nobody, connection, &release)?)
+            });
         }
     }
 
