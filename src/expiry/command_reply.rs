@@ -43,14 +43,14 @@ fn reply(value: Value) -> Result<CommandReply, RedisError> {
     })
 }
 
-/// The reply to `TIME` (seconds and microseconds) in milliseconds since 1970.
-pub(super) fn time_ms(values: &[Value]) -> Option<u64> {
+/// The reply to `TIME` (seconds and microseconds) in microseconds since 1970.
+pub(super) fn time_micros(values: &[Value]) -> Option<u64> {
     let number = |value: &Value| match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?.parse::<u64>().ok(),
         _ => None,
     };
     let (seconds, micros) = (number(values.first()?)?, number(values.get(1)?)?);
-    seconds.checked_mul(1000)?.checked_add(micros / 1000)
+    seconds.checked_mul(1_000_000)?.checked_add(micros)
 }
 
 /// The reply to `SCAN`: the next cursor, and keys.
@@ -97,10 +97,10 @@ mod tests {
     }
 
     #[test]
-    fn time_is_in_milliseconds() {
-        assert_eq!(time_ms(&[bulk("1700000000"), bulk("123999")]), Some(1_700_000_000_123));
-        assert_eq!(time_ms(&[bulk("1700000000")]), None);
-        assert_eq!(time_ms(&[bulk("soon"), bulk("0")]), None);
+    fn time_is_in_microseconds() {
+        assert_eq!(time_micros(&[bulk("1700000000"), bulk("123999")]), Some(1_700_000_000_123_999));
+        assert_eq!(time_micros(&[bulk("1700000000")]), None);
+        assert_eq!(time_micros(&[bulk("soon"), bulk("0")]), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
+use super::awaited_events::AwaitedEvents;
 use super::canary::Canary;
 use super::changed_keys::ChangedKeys;
 use super::deadline_handoff::DeadlineHandoff;
@@ -20,9 +21,9 @@ use super::server_clock::ServerClock;
 use crate::redis::{Health, Link, RedisServer};
 use crate::report::Counters;
 
-/// Each of the two queues of deadlines may take this fraction (one divided by the number) of the memory for
-/// deadlines.
-const QUEUE_MEMORY_DIVISOR: u64 = 8;
+/// Each of the queues of deadlines and of awaited keys may take this fraction (one divided by the number) of
+/// the memory for deadlines.
+pub(super) const QUEUE_MEMORY_DIVISOR: u64 = 8;
 
 /// What pandad does about keys that expired while nobody listened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +94,8 @@ pub(super) struct ExpiryContext {
     pub(super) changed_keys: ChangedKeys,
     /// The queue from the expire probe to the reconciler; stays empty if deadlines are not remembered.
     pub(super) handoff: DeadlineHandoff,
+    /// Keys that are due and whose events have not been received.
+    pub(super) awaited: AwaitedEvents,
     pub(super) listen_state: ListenState,
     pub(super) canary: Canary,
     pub(super) clock: ServerClock,
@@ -117,12 +120,13 @@ impl ExpiryContext {
         let WatchConfig { job, expire, list, list_key, filter, reconciliation, rate, memory } = config;
         let prefix = String::from_utf8_lossy(&filter.prefix).into_owned();
         let keys = OwnKeys::new(&list_key, &expire.server, &prefix);
-        let fence = LeaseFence::new(keys.lease(), instance);
+        let fence = LeaseFence::new(keys.lease(), keys.beat(), instance);
         Self {
             changed_keys: ChangedKeys::new(memory / QUEUE_MEMORY_DIVISOR),
             handoff: DeadlineHandoff::new(memory / QUEUE_MEMORY_DIVISOR),
+            awaited: AwaitedEvents::new(memory / QUEUE_MEMORY_DIVISOR),
             listen_state: ListenState::new(),
-            canary: Canary::new(&keys.canary(instance)),
+            canary: Canary::new(&keys.canary_start(instance)),
             clock: ServerClock::new(),
             remembered: RememberedDeadlines::new(keys.deadlines(), list_key.clone(), fence.clone()),
             rate: Mutex::new(RateLimiter::new(rate, now)),

@@ -2,13 +2,14 @@
 //! pushed. It is bounded in bytes and the listener never waits for it: keys that do not fit
 //! are dropped and counted.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::packed_keys::{PACKED_OVERHEAD_BYTES, PackedKeys, ReceivedKey};
 use crate::report::Outage;
 
-/// How much memory a key takes in addition to the bytes of its name.
+/// How much memory a key of a batch takes in addition to the bytes of its name.
 const KEY_OVERHEAD_BYTES: u64 = 64;
 
 /// See the module. Clones share the same inbox.
@@ -18,15 +19,6 @@ pub struct Inbox {
     /// A condition variable, because a channel would spin before it sleeps: the source waits here ten times
     /// a second while the inbox is empty.
     filled: Arc<Condvar>,
-}
-
-/// A key that expired.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReceivedKey {
-    /// When the key's event was received.
-    pub at: Instant,
-    /// The key's name.
-    pub key: Vec<u8>,
 }
 
 /// Keys that are pushed by one command.
@@ -40,7 +32,7 @@ pub struct KeyBatch {
 }
 
 struct InboxState {
-    keys: VecDeque<ReceivedKey>,
+    keys: PackedKeys,
     /// The batches in flight by number, each with the moment in which its oldest key was
     /// received.
     in_flight: BTreeMap<u64, Instant>,
@@ -48,6 +40,8 @@ struct InboxState {
     next_number: u64,
     bytes: u64,
     limit: u64,
+    /// How many bytes more it may hold now.
+    extra: u64,
     /// Whether the inbox is closed and accepts no more keys.
     closed: bool,
     /// How many keys were received in all.
@@ -62,11 +56,12 @@ impl Inbox {
     pub fn new(subject: &str, limit: u64) -> Self {
         let overflow = Outage::new(subject);
         let state = InboxState {
-            keys: VecDeque::new(),
+            keys: PackedKeys::default(),
             in_flight: BTreeMap::new(),
             next_number: 0,
             bytes: 0,
             limit,
+            extra: 0,
             closed: false,
             received: 0,
             dropped: 0,
@@ -78,12 +73,12 @@ impl Inbox {
     /// Adds a key whose event was received now.
     pub(super) fn put(&self, key: &[u8]) {
         let mut state = self.lock();
-        let cost = key.len() as u64 + KEY_OVERHEAD_BYTES;
+        let cost = packed_cost(key);
         if state.closed {
             return;
         }
         state.received += 1;
-        if state.bytes + cost > state.limit {
+        if state.bytes + cost > state.limit + state.extra {
             state.dropped += 1;
             state
                 .overflow
@@ -93,12 +88,18 @@ impl Inbox {
         state.bytes += cost;
         // The clock is read under the lock. Otherwise `done_until` could return a later moment while this
         // key is not in the inbox yet.
-        state.keys.push_back(ReceivedKey { at: Instant::now(), key: key.to_vec() });
+        state.keys.push(key, Instant::now());
         let first = state.keys.len() == 1;
         drop(state);
         if first {
             self.filled.notify_one();
         }
+    }
+
+    /// Sets how many bytes more than its limit the inbox may hold: what the deadlines do not use, since the
+    /// names of expired keys have left these.
+    pub(super) fn set_extra(&self, extra: u64) {
+        self.lock().extra = extra;
     }
 
     /// Removes up to `count` keys; waits until `until` for the first. The batch is in flight
@@ -108,9 +109,9 @@ impl Inbox {
         let waited = self.filled.wait_timeout_while(self.lock(), wait, |state| state.keys.is_empty());
         let (mut state, _timed_out) = waited.unwrap_or_else(PoisonError::into_inner);
         let count = count.min(state.keys.len());
-        let keys: Vec<ReceivedKey> = state.keys.drain(..count).collect();
+        let keys: Vec<ReceivedKey> = (0..count).map_while(|_| state.keys.pop()).collect();
         let bytes = keys.iter().map(|received| received.key.len() as u64 + KEY_OVERHEAD_BYTES).sum();
-        state.bytes -= bytes;
+        state.bytes -= keys.iter().map(|received| packed_cost(&received.key)).sum::<u64>();
         if state.bytes < state.limit / 2 {
             state.overflow.up(Instant::now(), "there is room for expired keys again");
         }
@@ -130,7 +131,7 @@ impl Inbox {
     /// The moment before which every received key has been pushed or dropped.
     pub(super) fn done_until(&self) -> Instant {
         let state = self.lock();
-        let waiting = state.keys.front().map(|received| received.at);
+        let waiting = state.keys.first_at();
         state.in_flight.values().copied().chain(waiting).min().unwrap_or_else(Instant::now)
     }
 
@@ -156,13 +157,18 @@ impl Inbox {
     }
 }
 
+/// What a key takes while it waits to be taken.
+fn packed_cost(key: &[u8]) -> u64 {
+    (key.len() + PACKED_OVERHEAD_BYTES) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn keys_that_do_not_fit_are_counted() {
-        let inbox = Inbox::new("test", 3 * (KEY_OVERHEAD_BYTES + 1));
+        let inbox = Inbox::new("test", 3 * packed_cost(b"a"));
         for key in [b"a", b"b", b"c", b"d", b"e"] {
             inbox.put(key);
         }
@@ -176,6 +182,9 @@ mod tests {
         inbox.put(b"f");
         assert_eq!((inbox.waiting(), inbox.take_dropped(), inbox.take_dropped()), (2, 2, 0));
         assert_eq!(names(&inbox.take(9, Instant::now())), vec![b"c".to_vec(), b"f".to_vec()]);
+        inbox.set_extra(2 * packed_cost(b"a"));
+        [b"g", b"h", b"i", b"j", b"k", b"l"].iter().for_each(|key| inbox.put(*key));
+        assert_eq!((inbox.waiting(), inbox.take_dropped()), (5, 1));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 #[derive(Clone)]
 pub(super) struct LeaseFence {
     key: String,
+    beat_key: String,
     token: String,
 }
 
@@ -24,8 +25,8 @@ pub(super) enum LeaseHolder {
 impl LeaseFence {
     /// `instance` is a random name. The value also names this process, so that others on this machine can
     /// see when the process has ended.
-    pub(super) fn new(key: String, instance: &str) -> Self {
-        Self { key, token: format!("{instance} {}", Process::this()) }
+    pub(super) fn new(key: String, beat_key: String, instance: &str) -> Self {
+        Self { key, beat_key, token: format!("{instance} {}", Process::this()) }
     }
 
     /// The name of the key.
@@ -61,11 +62,25 @@ impl LeaseFence {
         set
     }
 
-    /// The command that deletes the lease.
+    /// The command that deletes the lease and its beat.
     pub(super) fn release_command(&self) -> Cmd {
         let mut delete = cmd("DEL");
-        delete.arg(&self.key);
+        delete.arg(&self.key).arg(&self.beat_key);
         delete
+    }
+
+    /// The command that reads the beat.
+    pub(super) fn read_beat_command(&self) -> Cmd {
+        let mut get = cmd("GET");
+        get.arg(&self.beat_key);
+        get
+    }
+
+    /// The command that writes the beat with this number.
+    pub(super) fn beat_command(&self, number: u64) -> Cmd {
+        let mut set = cmd("SET");
+        set.arg(&self.beat_key).arg(format!("{} {number}", self.token));
+        set
     }
 
     /// Carries out the command if `holder` still has the lease, and nobody writes the lease in between.
@@ -110,11 +125,11 @@ mod tests {
 
     #[test]
     fn a_token_says_who_has_the_lease() {
-        let fence = LeaseFence::new("lease".to_owned(), "0f");
+        let fence = LeaseFence::new("lease".to_owned(), "beat".to_owned(), "0f");
         let reply = |token: &str| Some(CommandReply::Bulk(token.as_bytes().to_vec()));
         assert_eq!(fence.holder_of(reply(&fence.token)), LeaseHolder::ThisInstance);
         assert_eq!(fence.holder_of(Some(CommandReply::Other)), LeaseHolder::Nobody);
-        let other = LeaseFence::new("lease".to_owned(), "0e");
+        let other = LeaseFence::new("lease".to_owned(), "beat".to_owned(), "0e");
         let holder = fence.holder_of(reply(&other.token));
         assert_eq!(holder, LeaseHolder::Other(other.token.into_bytes()));
         assert!(!holder.is_gone(), "its process is this process");
@@ -124,7 +139,7 @@ mod tests {
     #[test]
     fn a_holder_is_gone_with_its_process() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
-        let token = LeaseFence::new("lease".to_owned(), "0f").token;
+        let token = LeaseFence::new("lease".to_owned(), "beat".to_owned(), "0f").token;
         let (process, _this) = token.rsplit_once(' ').unwrap();
         let gone = LeaseHolder::Other(format!("{process} {}", child.id()).into_bytes());
         child.wait().unwrap();

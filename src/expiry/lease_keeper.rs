@@ -6,23 +6,27 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::command_reply::{self, CommandReply};
 use super::context::ExpiryContext;
 use super::lease_fence::{LeaseFence, LeaseHolder};
 use super::server_clock::millis;
 use crate::error::Fault;
-use crate::redis::{Link, RedisConnection, RedisError, Requests, Value, cmd};
+use crate::redis::{EvictionCheck, Link, RedisConnection, RedisError, Requests, Value, cmd};
 use crate::threads;
 
 /// How long the lease lasts after the last heartbeat.
 const LEASE_LIFE: Duration = Duration::from_secs(6);
 /// The time between two checks, each of which is a heartbeat. Three of them fit into the lease's life.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
-/// After an outage of the server, the other pandads do not take a vacant lease for this many checks. It is
-/// left to the pandad that had it: the lease ran out only because nobody could renew it.
+/// After an outage of the server, a pandad that waits for the lease does not take a vacant one for this many
+/// checks. It is left to the pandad that had it: the lease ran out only because nobody could renew it.
 const VACANT_CHECKS_LEFT: u32 = 2;
+/// If the lease is vacant and its beat has not changed for this time, its holder is gone.
+const BEAT_LIFE: Duration = Duration::from_secs(5);
+/// The policy of the list's server is asked for again after this many checks.
+const CHECKS_PER_POLICY: u32 = 30;
 
 /// See the module.
 pub(super) struct LeaseKeeper {
@@ -32,6 +36,12 @@ pub(super) struct LeaseKeeper {
     status: Option<LeaseStatus>,
     /// For how many more checks a vacant lease is not taken.
     vacant_checks_left: u32,
+    eviction: EvictionCheck,
+    /// Whether the list's server evicts keys.
+    evicts: bool,
+    /// The number of checks so far.
+    checks: u32,
+    beat: SeenBeat,
     denial_logged: bool,
 }
 
@@ -40,14 +50,48 @@ pub(super) struct LeaseKeeper {
 enum LeaseStatus {
     Held,
     HeldElsewhere,
+    /// Nobody has the lease, and this pandad did not take it yet.
+    Vacant,
     /// The user may not read or write the lease. The text is the server's error.
     Denied(String),
 }
 
+/// The beat of the lease's holder as it was last seen, and since when it has not changed. A server that
+/// evicts keys may delete the lease of a holder that lives, but not a key without a time to live.
+#[derive(Default)]
+struct SeenBeat(Option<(Vec<u8>, Instant)>);
+
+impl SeenBeat {
+    /// Records the beat that was read; `None` if there is none.
+    fn record(&mut self, beat: Option<Vec<u8>>, now: Instant) {
+        let known = self.0.take();
+        self.0 = beat.map(|beat| match known {
+            Some((before, since)) if before == beat => (beat, since),
+            _ => (beat, now),
+        });
+    }
+
+    /// Whether the holder lives, as far as its beat shows.
+    fn is_alive(&self, now: Instant) -> bool {
+        let Some((beat, since)) = &self.0 else { return false };
+        let token = beat.rsplitn(2, |byte| *byte == b' ').nth(1).unwrap_or_default();
+        now.saturating_duration_since(*since) < BEAT_LIFE && !LeaseHolder::Other(token.to_vec()).is_gone()
+    }
+}
+
 impl LeaseKeeper {
     pub(super) fn new(context: &Arc<ExpiryContext>) -> Self {
-        let link = context.list.link();
-        Self { context: Arc::clone(context), link, status: None, vacant_checks_left: 0, denial_logged: false }
+        Self {
+            link: context.list.link(),
+            status: None,
+            vacant_checks_left: 0,
+            eviction: EvictionCheck::new(format!("{}: {}", context.job, context.list.server)),
+            evicts: false,
+            checks: 0,
+            beat: SeenBeat::default(),
+            denial_logged: false,
+            context: Arc::clone(context),
+        }
     }
 
     /// Runs until the watch ends.
@@ -57,6 +101,7 @@ impl LeaseKeeper {
                 Ok(Ok(())) => {}
                 Ok(Err(_logged)) => {
                     self.vacant_checks_left = VACANT_CHECKS_LEFT;
+                    self.checks = 0;
                     if self.status.is_none() {
                         // If nothing is known of the lease, this pandad may listen.
                         self.context.listen_state.set_leased_elsewhere(false);
@@ -72,25 +117,49 @@ impl LeaseKeeper {
             let fence = &self.context.fence;
             let release = fence.release_command();
             // If this fails, the lease runs out by itself.
-            let _released = self
-                .link
-                .once(|connection| fence.run_if_held_by(&LeaseHolder::ThisInstance, connection, &release));
+            let _released = self.link.once(|connection| {
+                let released = fence.run_if_held_by(&LeaseHolder::ThisInstance, connection, &release)?;
+                // If the lease was evicted, its beat is still there.
+                Ok(released || fence.run_if_held_by(&LeaseHolder::Nobody, connection, &release)?)
+            });
         }
     }
 
     /// Checks the lease once.
     fn turn(&mut self) -> Result<(), Fault> {
         let held = self.status == Some(LeaseStatus::Held);
-        let may_take = held || self.vacant_checks_left == 0;
+        let Self { context, link, eviction, evicts, checks, beat, .. } = self;
+        let fence = &context.fence;
+        // A pandad that waits leaves a vacant lease to its last holder for a while. Any other one may take
+        // it.
+        let waits = !context.listen_state.may_listen() && self.status.is_some();
+        let may_take = !waits || self.vacant_checks_left == 0;
+        let asks_policy = *checks % CHECKS_PER_POLICY == 0;
+        *checks = checks.wrapping_add(1);
+        let status = link.doing("lease").with_retry(|connection| {
+            if asks_policy {
+                *evicts = eviction.evicts(connection)?;
+            }
+            let status = check(connection, fence, beat, held, may_take)?;
+            if *evicts && status == LeaseStatus::Held {
+                match connection.ask(&fence.beat_command(u64::from(*checks))) {
+                    // If this is refused, the lease works as on servers that evict nothing.
+                    Ok(_) | Err(RedisError::Refused { .. }) => {}
+                    Err(lost) => return Err(lost),
+                }
+            }
+            Ok(status)
+        })?;
         self.vacant_checks_left = self.vacant_checks_left.saturating_sub(1);
-        let fence = &self.context.fence;
-        let status =
-            self.link.doing("lease").with_retry(|connection| check(connection, fence, held, may_take))?;
-        let elsewhere = status == LeaseStatus::HeldElsewhere;
-        self.context.listen_state.set_leased_elsewhere(elsewhere);
-        self.context.counters.standby.store(elsewhere, Relaxed);
+        if status != LeaseStatus::Vacant {
+            self.context.listen_state.set_leased_elsewhere(status == LeaseStatus::HeldElsewhere);
+        }
+        let standby = !self.context.listen_state.may_listen();
+        self.context.counters.standby.store(standby, Relaxed);
         self.log_change(&status);
-        self.status = Some(status);
+        if status != LeaseStatus::Vacant {
+            self.status = Some(status);
+        }
         Ok(())
     }
 
@@ -118,10 +187,11 @@ impl LeaseKeeper {
 }
 
 /// Reads the lease. Renews it if this instance has it (`held`), and takes it if nobody has it (`may_take`)
-/// or its holder is gone.
+/// and no beat shows that its holder lives, or if its holder is gone.
 fn check(
     connection: &mut RedisConnection,
     fence: &LeaseFence,
+    beat: &mut SeenBeat,
     held: bool,
     may_take: bool,
 ) -> Result<LeaseStatus, RedisError> {
@@ -139,6 +209,11 @@ fn check(
         }
     }
     let holder = fence.holder_of(replies.pop());
+    let may_take = may_take
+        && (holder != LeaseHolder::Nobody || held || {
+            beat.record(read_beat(connection, fence)?, Instant::now());
+            !beat.is_alive(Instant::now())
+        });
     let mut take = fence.take_command(millis(LEASE_LIFE));
     let taken = match &holder {
         LeaseHolder::ThisInstance => true,
@@ -150,5 +225,43 @@ fn check(
         LeaseHolder::Other(_) if holder.is_gone() => fence.run_if_held_by(&holder, connection, &take)?,
         _ => false,
     };
-    Ok(if taken { LeaseStatus::Held } else { LeaseStatus::HeldElsewhere })
+    Ok(match holder {
+        _ if taken => LeaseStatus::Held,
+        LeaseHolder::Nobody if !may_take => LeaseStatus::Vacant,
+        _ => LeaseStatus::HeldElsewhere,
+    })
+}
+
+/// The beat of the lease's holder, if it has one.
+fn read_beat(connection: &mut RedisConnection, fence: &LeaseFence) -> Result<Option<Vec<u8>>, RedisError> {
+    match connection.ask(&fence.read_beat_command()) {
+        Ok(Value::BulkString(beat)) => Ok(Some(beat)),
+        // Without the right to read it the lease works as on servers that evict nothing.
+        Ok(_) => Ok(None),
+        Err(no) if no.has_code("NOPERM") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beat_that_changes_shows_that_its_holder_lives() {
+        let (mut beat, mut now) = (SeenBeat::default(), Instant::now());
+        assert!(!beat.is_alive(now), "there is none");
+        for number in 0..9_u8 {
+            now += Duration::from_secs(2);
+            beat.record(Some(vec![number]), now);
+            assert!(beat.is_alive(now));
+        }
+        for (after, is_alive) in [(2, true), (4, true), (6, false)] {
+            let now = now + Duration::from_secs(after);
+            beat.record(Some(vec![8]), now);
+            assert_eq!(beat.is_alive(now), is_alive, "{after} s");
+        }
+        beat.record(None, now);
+        assert!(!beat.is_alive(now));
+    }
 }

@@ -11,7 +11,8 @@ pub(super) struct ListenState {
     /// How many subscriptions there have been.
     subscriptions: AtomicU64,
     reconnect_requests: AtomicU64,
-    /// How many events of expired keys were received, also of keys that do not become items.
+    /// How many events of expired keys were received, also of keys that do not become items; and how many of
+    /// those that came before the event of a canary's setting.
     announced: AtomicU64,
 }
 
@@ -63,12 +64,12 @@ impl ListenState {
         self.reconnect_requests.load(SeqCst)
     }
 
-    /// Counts an event of an expired key.
+    /// Counts an event that may have delayed the canary's.
     pub(super) fn count_announced(&self) {
         self.announced.fetch_add(1, SeqCst);
     }
 
-    /// How many events of expired keys were received.
+    /// How many events were received that may have delayed the canary's.
     pub(super) fn announced(&self) -> u64 {
         self.announced.load(SeqCst)
     }

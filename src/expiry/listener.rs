@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::context::{ExpiryContext, Reconciliation};
+use super::key_events::{self, CHANGES, EXPIRED, KeyEvent};
 use super::notify_flags;
 use crate::backoff::Backoff;
-use crate::redis::{Health, RedisConnection, RedisError, Value, cmd};
+use crate::redis::{EvictionCheck, Health, RedisConnection, RedisError, Value, cmd};
 use crate::threads;
 
 /// If no message comes for this time, pandad sends PING, and the server must answer within the same time.
@@ -23,16 +24,11 @@ const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The time between two checks whether this pandad may listen.
 const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Events of keys that may have a new deadline. SETEX, SET EX, GETEX and all kinds of EXPIRE
-/// announce `expire`; a key may also bring a deadline from another name, database or server.
-/// Before Redis 6.0 RESTORE and MOVE announce nothing, and SWAPDB never does: a sweep finds
-/// such keys. (notifyKeyspaceEvent in Redis' db.c, expire.c, cluster.c and t_string.c.)
-const DEADLINE_EVENTS: [&str; 5] = ["expire", "rename_to", "restore", "copy_to", "move_to"];
-
 /// See the module.
 pub(super) struct Listener {
     context: Arc<ExpiryContext>,
     health: Health,
+    eviction: EvictionCheck,
     /// Whether it was logged that Redis does not announce the needed events.
     flags_logged: bool,
     /// Whether the channels of deadlines were refused. Then only the channel of expired keys is subscribed
@@ -53,6 +49,7 @@ impl Listener {
         Self {
             context: Arc::clone(context),
             health: context.expire.health.role("listen"),
+            eviction: EvictionCheck::new(format!("{}: {}", context.job, context.expire.server)),
             flags_logged: false,
             deadlines_refused: false,
             not_listening_since: None,
@@ -102,18 +99,21 @@ impl Listener {
         let reconnect_requests = context.listen_state.reconnect_requests();
         let mut connection = RedisConnection::open(&context.expire.server)?;
         refuse_replica(&mut connection)?;
-        let announces = self.add_missing_flags(&mut connection)?;
+        let evicts = self.eviction.evicts(&mut connection)?;
+        let announces = self.add_missing_flags(&mut connection, evicts)?;
         let channel = |event: &str| format!("__keyevent@{}__:{event}", context.expire.server.database);
-        let expired = channel("expired");
+        let expired = channel(EXPIRED);
         let mut channels = vec![expired.clone()];
         if !self.deadlines_refused {
-            channels.extend(DEADLINE_EVENTS.map(channel));
+            channels.extend(CHANGES.map(|(event, _)| channel(event)));
         }
         let until = (!announces).then(|| Instant::now() + FLAGS_RECHECK_INTERVAL);
         let subscribed = || self.record_subscribed(&expired);
         let ended = connection.listen(&channels, PING_INTERVAL, subscribed, |message| {
-            if let Some((channel, key)) = message {
-                receive(&context, channel == expired, key);
+            if let Some((channel, key)) = message
+                && let Some(event) = KeyEvent::of_channel(channel)
+            {
+                key_events::receive(&context, event, key);
             }
             !context.has_ended()
                 && context.listen_state.may_listen()
@@ -174,29 +174,38 @@ impl Listener {
 
     /// Adds missing letters to `notify-keyspace-events`. False if Redis does not announce expired keys and
     /// refuses to change that.
-    fn add_missing_flags(&mut self, connection: &mut RedisConnection) -> Result<bool, RedisError> {
+    fn add_missing_flags(
+        &mut self,
+        connection: &mut RedisConnection,
+        evicts: bool,
+    ) -> Result<bool, RedisError> {
+        let canary = &self.context.canary;
+        canary.set_unseen_evictions(evicts);
+
         let flags = match connection.ask(cmd("CONFIG").arg("GET").arg("notify-keyspace-events")) {
             Ok(reply) => flags_of(&reply),
             Err(refusal @ RedisError::Refused { .. }) => {
                 let what = "CONFIG GET is refused, so it is not known whether expired keys are announced";
-                self.log_flags_once(&format!("{what}: {refusal}"), None);
+                self.log_flags_once(&format!("{what}: {refusal}"), None, evicts);
                 return Ok(true);
             }
             Err(lost) => return Err(lost),
         };
-        let Some(wanted) = notify_flags::with_needed(&flags) else {
+        canary.set_unseen_evictions(evicts && !notify_flags::announces_evicted(&flags));
+        let Some(wanted) = notify_flags::with_needed(&flags, evicts) else {
             self.flags_logged = false;
             return Ok(true);
         };
         match connection.ask(cmd("CONFIG").arg("SET").arg("notify-keyspace-events").arg(&wanted)) {
             Ok(_) => {
+                canary.set_unseen_evictions(false);
                 self.flags_logged = false;
                 log::info!(
                     "{}: {}: pandad changed notify-keyspace-events from \"{flags}\" to \"{wanted}\"; \
                      so that a restart of Redis keeps it, put into redis.conf: {}",
                     self.context.job,
                     self.context.expire.server,
-                    notify_flags::config_line(Some(&flags))
+                    notify_flags::config_line(Some(&flags), evicts)
                 );
                 Ok(true)
             }
@@ -206,6 +215,7 @@ impl Listener {
                 self.log_flags_once(
                     &format!("{what} are not announced, and CONFIG SET is refused: {refusal}"),
                     Some(&flags),
+                    evicts,
                 );
                 Ok(announces)
             }
@@ -214,30 +224,15 @@ impl Listener {
     }
 
     /// Logs what is wrong with the setting. This is logged only once, until the setting is right again.
-    fn log_flags_once(&mut self, what: &str, flags: Option<&str>) {
+    fn log_flags_once(&mut self, what: &str, flags: Option<&str>, evicts: bool) {
         if !std::mem::replace(&mut self.flags_logged, true) {
-            let line = notify_flags::config_line(flags);
+            let line = notify_flags::config_line(flags, evicts);
             log::error!(
                 "{}: {}: {what}; put this line into its redis.conf: {line}",
                 self.context.job,
                 self.context.expire.server
             );
         }
-    }
-}
-
-/// Passes an event on to the thread that works on it.
-fn receive(context: &ExpiryContext, has_expired: bool, key: &[u8]) {
-    if has_expired {
-        context.listen_state.count_announced();
-        if context.canary.is(key) {
-            context.canary.record_event(Instant::now());
-            context.changed_keys.wake();
-        } else if context.filter.wants(key) {
-            context.inbox.put(key);
-        }
-    } else if context.filter.wants(key) {
-        context.changed_keys.put(key);
     }
 }
 
@@ -267,29 +262,5 @@ fn flags_of(reply: &Value) -> String {
             _ => String::new(),
         },
         _ => String::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::expiry::context::tests::context;
-
-    #[test]
-    fn an_event_goes_to_its_thread() {
-        let (context, _owner) = context(Reconciliation::Off);
-        for (has_expired, key) in
-            [(true, "k:expired"), (true, "other"), (true, "pandad:k"), (false, "k:changed"), (false, "other")]
-        {
-            receive(&context, has_expired, key.as_bytes());
-        }
-        let expired: Vec<_> =
-            context.inbox.take(9, Instant::now()).keys.into_iter().map(|received| received.key).collect();
-        assert_eq!(expired, [b"k:expired"]);
-        assert_eq!(context.changed_keys.take(9), [b"k:changed"]);
-        assert_eq!(context.canary.take_event(), None);
-        receive(&context, true, context.canary.key());
-        assert!(context.canary.take_event().is_some());
-        assert_eq!(context.listen_state.announced(), 4);
     }
 }

@@ -26,6 +26,7 @@
 //!   └──inbox──▶ source ──▶ workers ──list_push────────────────────────▶ work list
 //! ```
 
+mod awaited_events;
 mod canary;
 mod changed_keys;
 mod command_reply;
@@ -33,6 +34,7 @@ mod context;
 mod deadline_handoff;
 mod expire_probe;
 mod inbox;
+mod key_events;
 mod key_filter;
 mod lease_fence;
 mod lease_keeper;
@@ -41,6 +43,7 @@ mod listen_state;
 mod listener;
 mod notify_flags;
 mod own_keys;
+mod packed_keys;
 mod rate_limiter;
 mod reconciler;
 mod remembered_deadlines;
@@ -49,7 +52,8 @@ mod suspects;
 mod watch;
 
 pub use context::{Reconciliation, WatchConfig, WatchedServer};
-pub use inbox::{Inbox, KeyBatch, ReceivedKey};
+pub use inbox::{Inbox, KeyBatch};
 pub use key_filter::KeyFilter;
 pub use list_push::ListPush;
+pub use packed_keys::ReceivedKey;
 pub use watch::ExpiryWatch;

@@ -28,14 +28,20 @@ impl OwnKeys {
         format!("{}:lease", self.base)
     }
 
+    /// A string on the list's server beside the lease, without a time to live: it changes with each heartbeat
+    /// of the pandad that has the lease. Only there if that server evicts keys.
+    pub(super) fn beat(&self) -> String {
+        format!("{}:beat", self.base)
+    }
+
     /// A sorted set on the list's server: keys by deadline, in milliseconds since 1970.
     pub(super) fn deadlines(&self) -> String {
         format!("{}:deadlines", self.base)
     }
 
-    /// The canary of one watch, a string on the server where keys expire.
-    pub(super) fn canary(&self, instance: &str) -> String {
-        format!("{OWN_PREFIX}expiry:{}:{instance}:canary", self.list)
+    /// What the names of one watch's canaries begin with: strings on the server where keys expire.
+    pub(super) fn canary_start(&self, instance: &str) -> String {
+        format!("{OWN_PREFIX}expiry:{}:{instance}:", self.list)
     }
 }
 
@@ -75,7 +81,7 @@ mod tests {
         let names = OwnKeys::new("work", &server(ServerAddress::Tcp("10.0.0.7".to_owned(), 6379)), "USER_7");
         assert_eq!(names.lease(), "pandad:expiry:work:10.0.0.7:6379/3/USER_7:lease");
         assert_eq!(names.deadlines(), "pandad:expiry:work:10.0.0.7:6379/3/USER_7:deadlines");
-        assert_eq!(names.canary("0f"), "pandad:expiry:work:0f:canary");
+        assert_eq!(names.canary_start("0f"), "pandad:expiry:work:0f:");
         // The same address on another machine belongs to another server.
         let local = OwnKeys::new("work", &server(ServerAddress::Tcp("127.0.0.1".to_owned(), 6379)), "");
         assert!(local.lease().contains("@127.0.0.1:6379/3/:lease"), "{}", local.lease());

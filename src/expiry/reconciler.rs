@@ -3,13 +3,15 @@
 //!
 //! Such a key is gone, its deadline has passed, and it is still remembered. But its event may still be on
 //! its way, and asking for a key may cause the event. So a key counts as missed only if it was gone at one
-//! check and at a later one, and if every key that was received up to half a second after the first check
-//! has been pushed.
+//! check and at a later one, a canary that was set between the two was announced, and every key that was
+//! received before that has been pushed. A server that is paused says that expired keys are gone, and
+//! deletes none: therefore each packet begins with a write, which such a server holds back.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::canary::CanaryProof;
 use super::command_reply::{self, CommandReply};
 use super::context::{ExpiryContext, Reconciliation};
 use super::deadline_handoff::KeyDeadline;
@@ -56,6 +58,14 @@ enum KeyLifetime {
     Persists,
     /// The key expires in this many milliseconds.
     ExpiresIn(u64),
+}
+
+/// What had been received before a check.
+#[derive(Clone, Copy)]
+struct Received {
+    proof: Option<CanaryProof>,
+    /// Before this moment every received key has been pushed.
+    done_until: Instant,
 }
 
 /// The findings of one check: how many keys, and the first of them for the log.
@@ -125,7 +135,7 @@ impl Reconciler {
             let entries = self.pending.get(first..).unwrap_or_default();
             let context = &self.context;
             self.list.doing("reconcile").with_retry(|connection| {
-                context.remembered.add(connection, entries, context.clock.at(Instant::now()))
+                context.remembered.add(connection, entries, context.clock.at_ms(Instant::now()))
             })?;
             self.pending.truncate(first);
         }
@@ -148,8 +158,9 @@ impl Reconciler {
         // This moment is taken before the set is read. In the other order, a key could be pushed in
         // between: it would still be in the set that was read, but the moment would say that it was
         // handled, so the key would count as missed.
-        let done_until = self.context.inbox.done_until();
-        let before_ms = self.context.clock.at(now).saturating_sub(millis(OVERDUE_MIN));
+        let received =
+            Received { proof: self.context.canary.proof(), done_until: self.context.inbox.done_until() };
+        let before_ms = self.context.clock.at_ms(now).saturating_sub(millis(OVERDUE_MIN));
         let remembered = &self.context.remembered;
         let overdue = self
             .list
@@ -158,7 +169,7 @@ impl Reconciler {
         self.suspects.keep_only(&overdue);
         let mut missed = MissedKeys::default();
         let resolved =
-            overdue.chunks(PACKET_KEYS_MAX).try_for_each(|keys| self.resolve(keys, done_until, &mut missed));
+            overdue.chunks(PACKET_KEYS_MAX).try_for_each(|keys| self.resolve(keys, received, &mut missed));
         self.report(&missed);
         resolved
     }
@@ -167,20 +178,21 @@ impl Reconciler {
     fn resolve(
         &mut self,
         keys: &[Vec<u8>],
-        done_until: Instant,
+        received: Received,
         missed: &mut MissedKeys,
     ) -> Result<(), Fault> {
         self.wait_for_rate(keys.len());
         let lifetimes = self.ask(keys)?;
-        let now = Instant::now();
-        let now_ms = self.context.clock.at(now);
+        // The number is read after the replies: only a canary that is set after these proves anything.
+        let (now, canary) = (Instant::now(), self.context.canary.number());
+        let now_ms = self.context.clock.at_ms(now);
         let (mut change, mut gone) = (DeadlineChange::default(), Vec::new());
         for (key, lifetime) in keys.iter().zip(lifetimes) {
             match lifetime {
                 KeyLifetime::ExpiresIn(left_ms) => change.renew.push((now_ms.saturating_add(left_ms), key)),
                 KeyLifetime::Persists => change.remove.push(key),
                 KeyLifetime::Gone => {
-                    if self.suspects.record_gone(key, now, done_until) {
+                    if self.suspects.record_gone(key, canary, received.proof, received.done_until) {
                         gone.push(key.as_slice());
                     }
                 }
@@ -222,6 +234,7 @@ impl Reconciler {
     /// Asks for keys by PTTL.
     fn ask(&mut self, keys: &[Vec<u8>]) -> Result<Vec<KeyLifetime>, Fault> {
         let mut requests = Requests::default();
+        requests.add(&self.context.canary.leading_write());
         for key in keys {
             requests.add(cmd("PTTL").arg(key));
         }
@@ -229,7 +242,11 @@ impl Reconciler {
             .expire
             .doing("probe")
             .with_retry(|connection| command_reply::classify(connection.ask_all(&requests)?))?;
-        replies.into_iter().map(lifetime).collect()
+        let mut replies = replies.into_iter();
+        if let Some(CommandReply::Refused(why)) = replies.next() {
+            return Err(Fault::Retry(why));
+        }
+        replies.map(lifetime).collect()
     }
 
     /// Waits until this many keys may be asked for.

@@ -8,8 +8,8 @@
 
 use super::command_reply::{self, CommandReply};
 use super::deadline_handoff::KeyDeadline;
-use super::inbox::ReceivedKey;
 use super::lease_fence::{LeaseFence, LeaseHolder};
+use super::packed_keys::ReceivedKey;
 use super::server_clock::ServerClock;
 use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 
@@ -84,6 +84,9 @@ impl RememberedDeadlines {
     /// Pushes keys whose events were received, and removes the deadlines of these events. If another pandad
     /// has the lease, keys that are in the set are left to that pandad: it will find them.
     ///
+    /// False if nothing was done, because an event seems to come before its key's deadline, and `is_sure`
+    /// says that the clock may be wrong. Either the key was set again, or the server's clock was set.
+    ///
     /// # Errors
     /// The server's; the push may have been carried out.
     pub(super) fn push(
@@ -91,7 +94,8 @@ impl RememberedDeadlines {
         connection: &mut RedisConnection,
         keys: &[ReceivedKey],
         clock: &ServerClock,
-    ) -> Result<(), RedisError> {
+        is_sure: bool,
+    ) -> Result<bool, RedisError> {
         loop {
             let mut requests = Requests::default();
             self.fence.add_watch(&mut requests);
@@ -105,12 +109,16 @@ impl RememberedDeadlines {
             {
                 // The server will refuse the push, but a transaction would still remove deadlines.
                 connection.ask(&cmd("UNWATCH"))?;
-                return connection.ask(&plain_push(&self.list, keys)).map(drop);
+                return connection.ask(&plain_push(&self.list, keys)).map(|_| true);
             }
-            let deadlines = replies.map(|reply| score(&reply));
-            let change = DeadlineChange::of_events(keys, deadlines, clock, leased_elsewhere);
+            let deadlines: Vec<Option<u64>> = replies.map(|reply| score(&reply)).collect();
+            if !is_sure && has_earlier_event(keys, &deadlines, clock) {
+                connection.ask(&cmd("UNWATCH"))?;
+                return Ok(false);
+            }
+            let change = DeadlineChange::of_events(keys, &deadlines, clock, leased_elsewhere);
             if self.commit(connection, &change)? {
-                return Ok(());
+                return Ok(true);
             }
             // The lease was written in between, by a heartbeat or by another pandad, so this tries again.
         }
@@ -159,7 +167,7 @@ impl<'a> DeadlineChange<'a> {
     /// pandad has the lease, that pandad finds the keys that are remembered.
     fn of_events(
         keys: &'a [ReceivedKey],
-        deadlines: impl Iterator<Item = Option<u64>>,
+        deadlines: &[Option<u64>],
         clock: &ServerClock,
         leased_elsewhere: bool,
     ) -> Self {
@@ -168,13 +176,24 @@ impl<'a> DeadlineChange<'a> {
             if !leased_elsewhere || deadline_ms.is_none() {
                 change.push.push(&received.key);
             }
-            let event_ms = clock.at(received.at).saturating_add(NEAR_MS);
+            let event_ms = latest_event_ms(received, clock);
             if !leased_elsewhere && deadline_ms.is_some_and(|deadline_ms| deadline_ms <= event_ms) {
                 change.remove.push(&received.key);
             }
         }
         change
     }
+}
+
+/// The latest deadline that a key's event can stand for.
+fn latest_event_ms(received: &ReceivedKey, clock: &ServerClock) -> u64 {
+    clock.latest_ms(received.at).saturating_add(NEAR_MS)
+}
+
+/// Whether an event seems to come before its key's deadline.
+fn has_earlier_event(keys: &[ReceivedKey], deadlines: &[Option<u64>], clock: &ServerClock) -> bool {
+    let mut pairs = keys.iter().zip(deadlines);
+    pairs.any(|(received, deadline)| deadline.is_some_and(|at| at > latest_event_ms(received, clock)))
 }
 
 /// The reply to ZSCORE; `None` if the key is not in the set.
@@ -205,15 +224,17 @@ mod tests {
     #[test]
     fn an_event_accounts_for_deadlines_up_to_it() {
         let (clock, now) = (ServerClock::new(), Instant::now());
-        clock.set(now, 10_000);
+        clock.record(now, now, 10_000_000);
         let names: [&[u8]; 4] = [b"unknown", b"expired", b"near", b"renewed"];
         let keys = names.map(|key| ReceivedKey { at: now, key: key.to_vec() });
         let deadlines = [None, Some(9_990), Some(10_000 + NEAR_MS), Some(10_001 + NEAR_MS)];
-        let change = DeadlineChange::of_events(&keys, deadlines.into_iter(), &clock, false);
+        let change = DeadlineChange::of_events(&keys, &deadlines, &clock, false);
         let expected =
             DeadlineChange { push: names.to_vec(), remove: vec![b"expired", b"near"], ..Default::default() };
         assert_eq!(change, expected);
-        let change = DeadlineChange::of_events(&keys, deadlines.into_iter(), &clock, true);
+        assert!(has_earlier_event(&keys, &deadlines, &clock));
+        assert!(!has_earlier_event(&keys[..3], &deadlines[..3], &clock));
+        let change = DeadlineChange::of_events(&keys, &deadlines, &clock, true);
         assert_eq!(change, DeadlineChange { push: vec![b"unknown"], ..Default::default() });
     }
 

@@ -1,56 +1,176 @@
-//! The clock of the server where keys expire, estimated from its replies to TIME. Remembered deadlines are
-//! written by this clock, because pandads on several machines share them.
+//! The clock of the server where keys expire, estimated from its replies to TIME. Deadlines are kept by this
+//! clock: it may be set, and this machine may be suspended, and in both cases the server goes by its clock.
+//!
+//! A reply shows a time between the sending of TIME and the arrival of the reply. As long as the estimate
+//! agrees with that, it stays, so that a slow reply is not taken for a clock that was set.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A correction of at least this size is a step: somebody has set the clock, or this machine was suspended.
+const STEP_MIN: Duration = Duration::from_millis(100);
 
 /// See the module.
 pub(super) struct ServerClock {
-    /// A moment by this machine's clock, and the milliseconds since 1970 that the server showed then.
-    seen: Mutex<(Instant, u64)>,
+    state: Mutex<ClockState>,
+}
+
+struct ClockState {
+    estimate: ClockEstimate,
+    /// Whether the server has shown its time.
+    is_known: bool,
+    /// The estimate before the last step, and when the step was noticed.
+    before: Option<(ClockEstimate, Instant)>,
+    steps: ClockSteps,
+}
+
+/// At that moment the server's clock shows so many microseconds since 1970.
+#[derive(Clone, Copy)]
+struct ClockEstimate {
+    moment: Instant,
+    micros: u64,
+}
+
+/// The steps of the clock so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct ClockSteps {
+    pub(super) count: u64,
+    /// The sum of all steps backwards, in microseconds.
+    pub(super) back: u64,
+}
+
+impl ClockEstimate {
+    fn at(self, moment: Instant) -> u64 {
+        match moment.checked_duration_since(self.moment) {
+            Some(after) => self.micros.saturating_add(micros(after)),
+            None => self.micros.saturating_sub(micros(self.moment.saturating_duration_since(moment))),
+        }
+    }
 }
 
 impl ServerClock {
     /// A clock that shows this machine's time until the server's time is known.
     pub(super) fn new() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { seen: Mutex::new((Instant::now(), millis(since))) }
+        let estimate = ClockEstimate { moment: Instant::now(), micros: micros(since) };
+        let steps = ClockSteps::default();
+        Self { state: Mutex::new(ClockState { estimate, is_known: false, before: None, steps }) }
     }
 
-    /// What the server's clock shows at that moment, in milliseconds since 1970.
+    /// What the server's clock shows at that moment, in microseconds since 1970.
     pub(super) fn at(&self, moment: Instant) -> u64 {
-        let (seen, then) = *self.lock();
-        match moment.checked_duration_since(seen) {
-            Some(after) => then.saturating_add(millis(after)),
-            None => then.saturating_sub(millis(seen.saturating_duration_since(moment))),
+        self.lock().estimate.at(moment)
+    }
+
+    /// The same in milliseconds.
+    pub(super) fn at_ms(&self, moment: Instant) -> u64 {
+        self.at(moment) / 1000
+    }
+
+    /// The latest time that the server's clock can have shown at that moment, in milliseconds: if the clock
+    /// was set since, or shortly before, it is not known which of two times that was.
+    pub(super) fn latest_ms(&self, moment: Instant) -> u64 {
+        let state = self.lock();
+        let before = state.before.filter(|(_, noticed)| moment <= *noticed);
+        let before = before.map_or(0, |(estimate, _)| estimate.at(moment));
+        state.estimate.at(moment).max(before) / 1000
+    }
+
+    /// The moment at which the server's clock shows this time.
+    pub(super) fn moment_of(&self, shown: u64) -> Instant {
+        let estimate = self.lock().estimate;
+        match shown.checked_sub(estimate.micros) {
+            Some(after) => estimate.moment + Duration::from_micros(after),
+            None => {
+                let ago = Duration::from_micros(estimate.micros - shown);
+                estimate.moment.checked_sub(ago).unwrap_or(estimate.moment)
+            }
         }
     }
 
-    /// Sets the clock: at that moment the server's clock showed `millis`.
-    pub(super) fn set(&self, moment: Instant, millis: u64) {
-        *self.lock() = (moment, millis);
+    /// Records that the server showed `shown` microseconds, in a reply that was asked for at `sent` and came
+    /// at `received`.
+    pub(super) fn record(&self, sent: Instant, received: Instant, shown: u64) {
+        let mut state = self.lock();
+        let before = state.estimate;
+        state.estimate = if before.at(received) < shown {
+            ClockEstimate { moment: received, micros: shown }
+        } else if before.at(sent) > shown {
+            ClockEstimate { moment: sent, micros: shown }
+        } else {
+            before
+        };
+        let is_first = !std::mem::replace(&mut state.is_known, true);
+        let (old, new) = (before.at(received), state.estimate.at(received));
+        if !is_first && old.abs_diff(new) >= micros(STEP_MIN) {
+            state.before = Some((before, received));
+            state.steps.count += 1;
+            state.steps.back = state.steps.back.saturating_add(old.saturating_sub(new));
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Instant, u64)> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The steps so far.
+    pub(super) fn steps(&self) -> ClockSteps {
+        self.lock().steps
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ClockState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A time in whole milliseconds, as Redis counts.
-pub(super) fn millis(time: std::time::Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A time in whole microseconds.
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+
+    const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
     fn moments_before_and_after_the_reply() {
-        let (clock, now) = (ServerClock::new(), Instant::now() + Duration::from_secs(9));
-        clock.set(now, 5_000_000);
-        assert_eq!(clock.at(now + Duration::from_millis(7)), 5_000_007);
-        assert_eq!(clock.at(now - Duration::from_millis(7)), 4_999_993);
+        let (clock, now) = (ServerClock::new(), Instant::now() + SECOND * 9);
+        clock.record(now, now, 5_000_000);
+        assert_eq!(clock.at(now + SECOND), 6_000_000);
+        assert_eq!(clock.at_ms(now - SECOND), 4000);
+        assert_eq!(clock.moment_of(6_000_000), now + SECOND);
+        assert_eq!(clock.moment_of(4_000_000), now - SECOND);
+    }
+
+    /// A server that hangs, or holds its replies back, shows a time that is old when it arrives.
+    #[test]
+    fn a_slow_reply_is_no_step() {
+        let (clock, now) = (ServerClock::new(), Instant::now() + SECOND * 9);
+        clock.record(now, now, 5_000_000);
+        clock.record(now, now + SECOND * 6, 5_000_000);
+        clock.record(now + SECOND * 6, now + SECOND * 9, 14_000_000);
+        assert_eq!((clock.at(now), clock.steps()), (5_000_000, ClockSteps::default()));
+        // It is corrected by no more than the reply proves.
+        clock.record(now + SECOND, now + SECOND * 2, 7_050_000);
+        assert_eq!((clock.at(now), clock.steps()), (5_050_000, ClockSteps::default()));
+    }
+
+    #[test]
+    fn events_are_dated_by_the_later_clock() {
+        let (clock, now) = (ServerClock::new(), Instant::now() + SECOND * 9);
+        clock.record(now, now, 50_000_000);
+        assert_eq!(clock.latest_ms(now), 50_000);
+        let (event, noticed) = (now + SECOND, now + SECOND * 2);
+        clock.record(noticed, noticed, 72_000_000);
+        assert_eq!((clock.at_ms(event), clock.latest_ms(event)), (71_000, 71_000));
+        assert_eq!(clock.steps(), ClockSteps { count: 1, back: 0 });
+        clock.record(noticed, noticed, 42_000_000);
+        assert_eq!(clock.steps(), ClockSteps { count: 2, back: 30_000_000 });
+        assert_eq!((clock.at_ms(event), clock.latest_ms(event)), (41_000, 71_000));
+        let later = noticed + SECOND;
+        assert_eq!((clock.at_ms(later), clock.latest_ms(later)), (43_000, 43_000));
     }
 }

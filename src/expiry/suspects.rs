@@ -2,16 +2,15 @@
 //! on its way: asking for the key may itself have made Redis delete and announce it. Pure.
 
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// After this time an event that asking for a key has caused must have been received.
-const EVENT_DELAY_MAX: Duration = Duration::from_millis(500);
+use super::canary::CanaryProof;
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Suspects {
-    /// When each key was first found to be gone.
-    since: HashMap<Vec<u8>, Instant>,
+    /// The number of the last canary when each key was first found to be gone.
+    since: HashMap<Vec<u8>, u64>,
 }
 
 impl Suspects {
@@ -26,37 +25,50 @@ impl Suspects {
         self.since.retain(|key, _| overdue.contains(key.as_slice()));
     }
 
-    /// Records that a key is gone. True if it was missed: every key that was received before
-    /// `done_until` has been pushed, and this key's event would have been among them.
-    pub(super) fn record_gone(&mut self, key: &[u8], now: Instant, done_until: Instant) -> bool {
-        let since = *self.since.entry(key.to_vec()).or_insert(now);
-        since + EVENT_DELAY_MAX < done_until
+    /// Records that a key is gone, while `canary` is the number of the last canary. True if the key was
+    /// missed: a canary that was set after the key had been found gone was announced, and every key that was
+    /// received before that announcement, i.e. before `done_until`, has been pushed. This key's event would
+    /// have been among these.
+    pub(super) fn record_gone(
+        &mut self,
+        key: &[u8],
+        canary: u64,
+        proof: Option<CanaryProof>,
+        done_until: Instant,
+    ) -> bool {
+        let since = *self.since.entry(key.to_vec()).or_insert(canary);
+        proof.is_some_and(|proof| proof.number > since && proof.at < done_until)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_key_without_an_event_was_missed() {
-        let (mut suspects, first) = (Suspects::default(), Instant::now());
-        assert!(!suspects.record_gone(b"a", first, first), "its event may be on its way");
-        let later = first + Duration::from_secs(9);
-        assert!(!suspects.record_gone(b"a", later, first + EVENT_DELAY_MAX), "its event may be in the inbox");
-        assert!(suspects.record_gone(b"a", later, later));
-        assert!(!suspects.record_gone(b"b", later, later), "it is gone for the first time");
+        let (mut suspects, now) = (Suspects::default(), Instant::now());
+        let later = now + Duration::from_secs(1);
+        let proof = |number| Some(CanaryProof { number, at: now });
+        assert!(!suspects.record_gone(b"a", 7, proof(7), later), "its event may be on its way");
+        assert!(!suspects.record_gone(b"a", 8, proof(7), later), "that canary was set before");
+        assert!(!suspects.record_gone(b"a", 8, None, later), "no canary was announced");
+        assert!(!suspects.record_gone(b"a", 8, proof(8), now), "its event may be in the inbox");
+        assert!(suspects.record_gone(b"a", 9, proof(8), later));
+        assert!(!suspects.record_gone(b"b", 9, proof(9), later), "it is gone for the first time");
     }
 
     #[test]
     fn a_forgotten_key_begins_again() {
-        let (mut suspects, first) = (Suspects::default(), Instant::now());
-        suspects.record_gone(b"a", first, first);
-        suspects.record_gone(b"b", first, first);
+        let (mut suspects, now) = (Suspects::default(), Instant::now());
+        let later = now + Duration::from_secs(1);
+        let proof = Some(CanaryProof { number: 8, at: now });
+        suspects.record_gone(b"a", 7, None, later);
+        suspects.record_gone(b"b", 7, None, later);
         suspects.keep_only(&[b"b".to_vec()]);
-        let later = first + Duration::from_secs(9);
-        assert!(!suspects.record_gone(b"a", later, later) && suspects.record_gone(b"b", later, later));
+        assert!(!suspects.record_gone(b"a", 8, proof, later) && suspects.record_gone(b"b", 8, proof, later));
         suspects.clear();
-        assert!(!suspects.record_gone(b"b", later, later));
+        assert!(!suspects.record_gone(b"b", 8, proof, later));
     }
 }

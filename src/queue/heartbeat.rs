@@ -5,15 +5,19 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::beats::SeenBeats;
 use super::keys::QueueKeys;
 use super::lease::{QueueLease, millis};
 use crate::error::Fault;
 use crate::host::Process;
-use crate::redis::{Cmd, Link, cmd};
+use crate::redis::{Cmd, EvictionCheck, Link, RedisConnection, RedisError, cmd};
 use crate::threads::{self, Thread};
 
 /// How long `stop` waits for a heartbeat that has no answer yet.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// The server's policy is asked for again after this many heartbeats.
+const HEARTBEATS_PER_POLICY: u64 = 30;
 
 /// The running heartbeat of one instance.
 pub struct InstanceHeartbeat {
@@ -31,6 +35,7 @@ impl InstanceHeartbeat {
     pub fn start(
         job: &'static str,
         link: Link,
+        eviction: EvictionCheck,
         keys: &QueueKeys,
         instance: &str,
         lease: &QueueLease,
@@ -39,7 +44,8 @@ impl InstanceHeartbeat {
         let mut command = cmd("SET");
         command.arg(keys.heartbeat(instance)).arg(process).arg("PX").arg(ttl);
         let (stop, stopped) = bounded::<()>(0);
-        let mut sender = HeartbeatSender { job, link, command, lease: lease.clone() };
+        let beat = BeatSender { eviction, evicts: false, key: keys.beat(instance), sent: 0 };
+        let mut sender = HeartbeatSender { job, link, command, beat, lease: lease.clone() };
         let thread = threads::spawn("list-alive", move || sender.run(&stopped))?;
         Ok(Self { lease: lease.clone(), stop, thread })
     }
@@ -66,7 +72,17 @@ struct HeartbeatSender {
     link: Link,
     /// The command that sets the heartbeat's key.
     command: Cmd,
+    beat: BeatSender,
     lease: QueueLease,
+}
+
+/// Sends the beat, if the server evicts keys.
+struct BeatSender {
+    eviction: EvictionCheck,
+    evicts: bool,
+    key: String,
+    /// How many heartbeats were sent.
+    sent: u64,
 }
 
 impl HeartbeatSender {
@@ -96,11 +112,31 @@ impl HeartbeatSender {
 
     /// Sends one heartbeat, and returns when it was sent.
     fn send(&mut self) -> Result<Duration, Fault> {
-        let Self { link, command, lease, .. } = self;
+        let Self { link, command, beat, lease, .. } = self;
         link.with_retry(|connection| {
             // The clock is read again for each attempt, because the first attempt may have taken long.
             let sent = lease.now();
-            connection.ask(command).map(|_| sent)
+            connection.ask(command)?;
+            beat.send(connection)?;
+            Ok(sent)
         })
+    }
+}
+
+impl BeatSender {
+    fn send(&mut self, connection: &mut RedisConnection) -> Result<(), RedisError> {
+        if self.sent.is_multiple_of(HEARTBEATS_PER_POLICY) {
+            self.evicts = self.eviction.evicts(connection)?;
+        }
+        self.sent += 1;
+        if !self.evicts {
+            return Ok(());
+        }
+        let beat = SeenBeats::text(Process::this(), self.sent);
+        match connection.ask(cmd("SET").arg(&self.key).arg(beat)) {
+            // If this is refused, the heartbeat works as on servers that evict nothing.
+            Ok(_) | Err(RedisError::Refused { .. }) => Ok(()),
+            Err(lost) => Err(lost),
+        }
     }
 }

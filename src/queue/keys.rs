@@ -32,6 +32,12 @@ impl QueueKeys {
         format!("pandad:queue:{}:{instance}:alive", self.list)
     }
 
+    /// The beat of an instance, a string without a time to live, which changes with each heartbeat. Only
+    /// there if the server evicts keys.
+    pub fn beat(&self, instance: &str) -> String {
+        format!("pandad:queue:{}:{instance}:beat", self.list)
+    }
+
     /// The batch list in one slot of an instance.
     pub fn batch(&self, instance: &str, slot: u32) -> String {
         format!("pandad:queue:{}:{instance}:{slot}:batch", self.list)
@@ -50,7 +56,8 @@ mod tests {
     #[test]
     fn every_key_is_marked_and_ends_in_a_word() {
         let keys = QueueKeys::new("panda_user_expire");
-        for key in [keys.instances(), keys.heartbeat("0f"), keys.batch("0f", 3), keys.dead_list()] {
+        let of_instance = [keys.heartbeat("0f"), keys.beat("0f"), keys.batch("0f", 3)];
+        for key in of_instance.into_iter().chain([keys.instances(), keys.dead_list()]) {
             assert!(key.as_bytes().starts_with(OWN_KEY_PREFIX), "{key}");
             assert!(key.rsplit(':').next().unwrap().bytes().all(|byte| byte.is_ascii_lowercase()), "{key}");
         }

@@ -7,6 +7,7 @@
 //! ```
 
 mod batch;
+mod beats;
 pub mod dead_list;
 mod hand_back;
 mod heartbeat;

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::beats::SeenBeats;
 use super::keys::QueueKeys;
 use crate::host::Process;
 use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
@@ -28,6 +29,7 @@ pub(super) struct Orphans {
     /// Batch lists of this instance that may hold items, and since when.
     suspects: VecDeque<(String, Instant)>,
     expired: HashMap<String, ExpiredInstance>,
+    beats: SeenBeats,
 }
 
 /// A batch list that nobody works on.
@@ -62,6 +64,7 @@ impl Orphans {
             found: VecDeque::new(),
             suspects: VecDeque::new(),
             expired: HashMap::new(),
+            beats: SeenBeats::new(ttl),
         }
     }
 
@@ -151,11 +154,12 @@ impl Orphans {
             requests.add(cmd("GET").arg(keys.heartbeat(instance)));
         }
         let heartbeats = connection.demand_all(&requests)?;
+        let alive = self.with_beat(connection, keys, &others, &heartbeats, &clock)?;
         let now = clock();
         let mut expired = Vec::new();
         for ((instance, slots), heartbeat) in others.into_iter().zip(&heartbeats) {
             let exited = has_exited(heartbeat);
-            if is_expired(Some(heartbeat)) {
+            if is_expired(Some(heartbeat)) && !alive.contains(&instance) {
                 let known = ExpiredInstance { since: now, exited };
                 self.expired.entry(instance.clone()).or_insert(known).exited |= exited;
                 expired.push((instance, slots));
@@ -163,6 +167,31 @@ impl Orphans {
         }
         self.expired.retain(|instance, _| expired.iter().any(|(one, _)| one == instance));
         Ok(expired)
+    }
+
+    /// The instances without a heartbeat whose beats show that they live.
+    fn with_beat(
+        &mut self,
+        connection: &mut RedisConnection,
+        keys: &QueueKeys,
+        others: &[(String, u32)],
+        heartbeats: &[Value],
+        clock: impl Fn() -> Instant,
+    ) -> Result<HashSet<String>, RedisError> {
+        let missing = others.iter().zip(heartbeats).filter(|(_, heartbeat)| **heartbeat == Value::Nil);
+        let missing: Vec<&str> = missing.map(|((instance, _), _)| instance.as_str()).collect();
+        let mut requests = Requests::default();
+        for instance in &missing {
+            requests.add(cmd("GET").arg(keys.beat(instance)));
+        }
+        let beats = connection.demand_all(&requests)?;
+        let now = clock();
+        self.beats.keep_only(&missing);
+        let alive = missing
+            .iter()
+            .zip(&beats)
+            .filter(|(instance, beat)| self.beats.record(instance, &text(beat), now));
+        Ok(alive.map(|(instance, _)| (*instance).to_owned()).collect())
     }
 
     /// Deletes an instance without a heartbeat and without items from the register, some time
@@ -177,6 +206,7 @@ impl Orphans {
         let due = self.expired.get(instance).is_some_and(|expired| expired.may_be_forgotten(now));
         if due {
             connection.ask(cmd("HDEL").arg(keys.instances()).arg(instance))?;
+            connection.ask(cmd("DEL").arg(keys.beat(instance)))?;
         }
         Ok(())
     }

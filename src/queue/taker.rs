@@ -17,7 +17,7 @@ use super::slot::BatchSlots;
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::host;
-use crate::redis::{Cmd, Health, Link, RedisServer, Requests, cmd};
+use crate::redis::{Cmd, EvictionCheck, Health, Link, RedisServer, Requests, cmd};
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -66,7 +66,8 @@ impl Taker {
         let name = host::random::<8>()
             .map_err(|error| Fault::Retry(format!("the system gives no random number: {error}")))?;
         let instance = format!("{:016x}", u64::from_be_bytes(name));
-        let heartbeat = InstanceHeartbeat::start(job, link("heartbeat"), &keys, &instance, lease)?;
+        let eviction = EvictionCheck::new(format!("{job}: {server}"));
+        let heartbeat = InstanceHeartbeat::start(job, link("heartbeat"), eviction, &keys, &instance, lease)?;
         Ok(Self {
             link: link("take"),
             keys,
@@ -138,7 +139,7 @@ impl Taker {
         let (keys, instance, slots) = (&self.keys, &self.instance, &self.slots);
         let sure = !self.orphans.has_suspects();
         let mut last = cmd("DEL");
-        last.arg(keys.heartbeat(instance));
+        last.arg(keys.heartbeat(instance)).arg(keys.beat(instance));
         let ended = self.link.doing("end").once(|connection| {
             let handed_back = hand_back(connection, keys, instance, slots, sure);
             // If this fails, the key expires by itself and other instances check the batch lists.

@@ -3,6 +3,7 @@
 
 mod connection;
 mod error;
+mod eviction;
 #[cfg(test)]
 pub(crate) mod fake_server;
 mod health;
@@ -14,6 +15,7 @@ mod tests;
 
 pub use connection::RedisConnection;
 pub use error::RedisError;
+pub use eviction::EvictionCheck;
 pub use health::Health;
 pub use link::Link;
 pub use redis_crate::{Cmd, Value, cmd};

@@ -42,6 +42,8 @@ pub struct Counters {
     pub skipped: AtomicU64,
     /// Keys received and dropped for want of room, which reconcile will find again.
     pub overflowed: AtomicU64,
+    /// Due keys that were gone without a received event, and for which there was no room to wait for it.
+    pub unsettled: AtomicU64,
     /// Keys that expired without a received event and were found by reconcile.
     pub found: AtomicU64,
     /// The largest lateness of the last minute or two, in microseconds.
@@ -84,6 +86,7 @@ impl Counters {
             lost: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),
+            unsettled: AtomicU64::new(0),
             found: AtomicU64::new(0),
             late_us: AtomicU64::new(0),
             failed: AtomicBool::new(false),
@@ -142,6 +145,7 @@ impl fmt::Display for Counters {
             ("lost", &self.lost),
             ("skipped", &self.skipped),
             ("overflowed", &self.overflowed),
+            ("unsettled", &self.unsettled),
             ("found", &self.found),
             ("filtered", &self.filtered),
             ("fetched again", &self.refetched),

@@ -3,6 +3,7 @@
 
 use crate::support::daemon::{Daemon, LISTENING};
 use crate::support::expiry::Expiry;
+use crate::support::queue::item;
 use crate::support::redis::{Redis, newest};
 use crate::support::wait::{self, seconds};
 use rustix::process::Signal;
@@ -53,5 +54,38 @@ fn replica_is_not_listened_to() {
         expiry.assert_receives(&mut daemon, "a master's");
         daemon.stop();
         tested.passed("");
+    }
+}
+
+/// At a boot the list's server may come up after pandad. Nobody has the lease then, so pandad goes on
+/// listening.
+#[test]
+fn lists_server_comes_up_later() {
+    for version in newest() {
+        for how in ["no", "yes"] {
+            let mut expiry = Expiry::up(&version);
+            let tested = expiry
+                .list
+                .tested("expired_to_list", &format!("the list's server comes up later, reconcile {how}"));
+            expiry.list.kill();
+            let mut daemon =
+                Daemon::new(&expiry.inv().set("clearCache_section", "expired['reconcile']", how));
+            daemon.start();
+            daemon.wait_log(LISTENING, seconds(20));
+            let keys: Vec<String> = (0..80).map(item).collect();
+            for (round, some) in keys.chunks(10).enumerate() {
+                if round == 2 {
+                    expiry.list.start();
+                }
+                expiry.expire_now(some);
+                std::thread::sleep(wait::millis(700));
+            }
+            expiry.wait_pushed(&mut daemon, keys.len(), seconds(20));
+            daemon.stop();
+            expiry.assert_pushed_once(&keys);
+            assert_eq!(daemon.log_lines(LISTENING).len(), 1, "{:?}", daemon.log_lines(LISTENING));
+            assert!(daemon.log_lines("another pandad").is_empty());
+            tested.passed(format_args!("{} keys", keys.len()));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod came_back;
 mod delivery;
+mod evicted;
 mod failover;
 mod kill9;
 mod late;

@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod content;
 pub mod daemon;
 pub mod disk;
+pub mod eviction;
 pub mod expiry;
 pub mod file_set;
 pub mod groups;

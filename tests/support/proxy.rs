@@ -3,17 +3,19 @@
 //! Fault model. It delays every answer by a fixed time, as a distant server does. It can cut all
 //! connections, so that answers on their way are lost although the server has carried out the
 //! commands, and it can forward new connections to another server or to none, as an address does
-//! that moves to a new master. It can hold answers or requests back and let them go later; requests
-//! that are held back may outlive their client's connection, as in a network that delivers late.
+//! that moves to a new master. It can let subscribers receive ever later, and hold answers or requests
+//! back and let them go later; requests that are held back may outlive their client's connection, as in
+//! a network that delivers late.
 //! It never changes, reorders or repeats bytes.
 
 use super::redis::Redis;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub struct Proxy {
     pub port: u16,
@@ -27,6 +29,8 @@ struct Inner {
     ended: AtomicBool,
     open: Mutex<Vec<Pair>>,
     answers: Arc<Gate>,
+    /// Since when subscribers receive ever later, and how late at most.
+    lag: Arc<Mutex<Option<(Instant, Duration)>>>,
     /// The gate for the requests of new connections.
     requests: Mutex<Arc<Gate>>,
 }
@@ -86,7 +90,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (target, ended, open) = (AtomicU16::new(redis.port), AtomicBool::new(false), Mutex::default());
-        let inner = Inner { target, delay, ended, open, answers: Arc::default(), requests: Mutex::default() };
+        let (answers, lag) = (Arc::default(), Arc::default());
+        let inner = Inner { target, delay, ended, open, answers, lag, requests: Mutex::default() };
         let inner = Arc::new(inner);
         let accepting = Arc::clone(&inner);
         thread::spawn(move || {
@@ -119,6 +124,12 @@ impl Proxy {
 
     pub fn release_answers(&self) {
         self.inner.answers.set(false);
+    }
+
+    /// Lets those who have subscribed receive ever later from now on, up to this time: as if they could not
+    /// read as much as the server sends.
+    pub fn lag_subscribers(&self, most: Duration) {
+        *self.inner.lag.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), most));
     }
 
     /// Holds back what is sent on the present connections.
@@ -176,9 +187,25 @@ impl Inner {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).push(pair);
         let (from, to) = (copy(&client), copy(&server));
         let (requests, answers) = (self.requests(), Arc::clone(&self.answers));
-        thread::spawn(move || pass(from, to, Duration::ZERO, &requests));
+        let (lag, subscribed) = (Arc::clone(&self.lag), Arc::new(AtomicBool::new(false)));
+        let subscribes = Arc::clone(&subscribed);
+        thread::spawn(move || {
+            pass(from, to, |piece| {
+                requests.pass(piece);
+                subscribes.fetch_or(piece.windows(9).any(|word| word == b"SUBSCRIBE"), Relaxed);
+                Instant::now()
+            })
+        });
         let delay = self.delay;
-        thread::spawn(move || pass(server, client, delay, &answers));
+        thread::spawn(move || {
+            pass(server, client, |piece| {
+                thread::sleep(delay);
+                answers.pass(piece);
+                let lag = *lag.lock().unwrap_or_else(PoisonError::into_inner);
+                let lag = lag.filter(|_| subscribed.load(Relaxed));
+                Instant::now() + lag.map_or(Duration::ZERO, |(since, most)| most.min(since.elapsed() / 3))
+            })
+        });
     }
 
     fn cut(&self) -> bool {
@@ -191,15 +218,28 @@ impl Inner {
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, delay: Duration, gate: &Gate) {
+/// Copies bytes, each piece at the moment that `when` returns for it.
+fn pass(mut from: TcpStream, to: TcpStream, when: impl Fn(&[u8]) -> Instant) {
+    let (pieces, later) = channel::<(Instant, Vec<u8>)>();
+    let mut late = to.try_clone().unwrap();
+    let writer = thread::spawn(move || {
+        for (at, piece) in later {
+            thread::sleep(at.saturating_duration_since(Instant::now()));
+            if late.write_all(&piece).is_err() {
+                let _ = late.shutdown(Shutdown::Both);
+                break;
+            }
+        }
+    });
     let mut piece = vec![0; 1 << 16];
     while let Ok(count @ 1..) = from.read(&mut piece) {
-        thread::sleep(delay);
-        gate.pass(&piece[..count]);
-        if to.write_all(&piece[..count]).is_err() {
+        let at = when(&piece[..count]);
+        if pieces.send((at, piece[..count].to_vec())).is_err() {
             break;
         }
     }
+    drop(pieces);
+    let _ = writer.join();
     let _ = to.shutdown(Shutdown::Both);
     let _ = from.shutdown(Shutdown::Both);
 }

@@ -10,6 +10,11 @@ use crate::expiry::canary::Canary;
 const CANARY_LIFE: Duration = Duration::from_secs(1);
 /// The canary's life after a silence. It is short, so that another FLUSHALL in that time is unlikely.
 const CANARY_LIFE_SHORT: Duration = Duration::from_millis(50);
+/// The life of a canary after one that the server has evicted: so short that it mostly expires before memory
+/// is needed again.
+const CANARY_LIFE_EVICTED: Duration = Duration::from_millis(5);
+/// The next canary is set so long after one that was evicted.
+const EVICTED_PAUSE: Duration = Duration::from_millis(100);
 /// The time between two checks whether the event was received.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// This many checks without an event are a silence. Checks are counted instead of time, because pandad
@@ -28,6 +33,8 @@ pub(super) struct CanaryProbe {
     canary: Canary,
     state: CanaryState,
     silences: u32,
+    /// Whether the last canary was evicted.
+    was_evicted: bool,
     /// Since when no event was received, if the silence was reported.
     silent_since: Option<Instant>,
     pause: Duration,
@@ -66,6 +73,7 @@ impl CanaryProbe {
             canary,
             state: CanaryState::Idle(now),
             silences: 0,
+            was_evicted: false,
             silent_since: None,
             pause: RECONNECT_PAUSE_MIN,
             no_alarm_until: now,
@@ -86,12 +94,15 @@ impl CanaryProbe {
 
     /// For how long the canary is to live this time.
     pub(super) fn life(&self) -> Duration {
-        if self.silences == 0 { CANARY_LIFE } else { CANARY_LIFE_SHORT }
+        match self.silences {
+            _ if self.was_evicted => CANARY_LIFE_EVICTED,
+            0 => CANARY_LIFE,
+            _ => CANARY_LIFE_SHORT,
+        }
     }
 
     /// Records that the canary is set; returns when it is due.
     pub(super) fn record_set(&mut self, now: Instant) -> Instant {
-        self.canary.take_event();
         let due = now + self.life() + Duration::from_millis(1);
         self.state = CanaryState::Set(due);
         due
@@ -136,12 +147,18 @@ impl CanaryProbe {
         };
         if let Some(received) = self.canary.take_event() {
             self.state = CanaryState::Idle(now);
-            self.silences = 0;
+            (self.silences, self.was_evicted) = (0, false);
             self.pause = RECONNECT_PAUSE_MIN;
             return match self.silent_since.take() {
                 Some(since) => CanaryReport::ReceivedAgain(now.saturating_duration_since(since)),
                 None => CanaryReport::Received(received.saturating_duration_since(due)),
             };
+        }
+        if self.canary.is_evicted() {
+            // Events are received, but this canary's will not come.
+            self.state = CanaryState::Idle(now + EVICTED_PAUSE);
+            (self.silences, self.was_evicted) = (0, true);
+            return CanaryReport::Nothing;
         }
         let CanaryState::Deleted { announced: before, checked, checks, .. } = &mut self.state else {
             return CanaryReport::Nothing;
@@ -160,7 +177,10 @@ impl CanaryProbe {
         }
         self.state = CanaryState::Idle(now);
         self.silences += 1;
-        if self.silences < SILENCES_BEFORE_ALARM { CanaryReport::Nothing } else { self.silence(now, due) }
+        if self.silences < SILENCES_BEFORE_ALARM || self.canary.has_unseen_evictions() {
+            return CanaryReport::Nothing;
+        }
+        self.silence(now, due)
     }
 
     fn silence(&mut self, now: Instant, due: Instant) -> CanaryReport {

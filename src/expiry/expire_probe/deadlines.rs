@@ -1,40 +1,47 @@
 //! Which key is due when: a priority queue of deadlines, bounded in bytes, that takes some forty bytes for
-//! each key in addition to its name. Pure: the caller has the clock.
+//! each key in addition to its name. Pure. Times are microseconds since 1970 by the clock of the server.
 //!
 //! The heap holds moments, each with a place in the arena of names. The index leads from a key's hash to
-//! the moment that counts for the key. A key that gets an earlier deadline has two entries in the heap; the
-//! entry that the index does not name is skipped.
+//! the moment that counts for the key. An entry of the heap that the index does not name is *stale*: its key
+//! was forgotten, or has got an earlier deadline. Stale entries are skipped when they are due, and removed
+//! when they take more room than the others.
 
 use std::cmp::Reverse;
 use std::collections::hash_map::RandomState;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::name_arena::{NameArena, NameSlot};
 
 /// Moments are counted in ticks of this length.
 const TICK_MICROS: u64 = 100;
 /// A key with a later deadline is probed after this time, which gives its deadline again. The index
-/// compares moments by 32 bits, which works only for moments less than 2.5 days apart.
-pub(super) const DEADLINE_HORIZON: Duration = Duration::from_secs(48 * 3600);
+/// compares moments by 31 bits, which works only for moments less than 29 hours apart.
+pub(super) const DEADLINE_HORIZON: Duration = Duration::from_secs(20 * 3600);
+/// A deadline that is earlier than the known one by no more than this is the same: it was only measured
+/// anew.
+const SAME_DEADLINE_TICKS: i32 = 20;
 /// How much memory a key takes in addition to its place in the arena: an entry of the heap, and one of the
 /// index, at the usual load of a hash map.
 const KEY_OVERHEAD_BYTES: usize = 12 + 22;
+/// Stale entries that take less than this are left alone.
+const STALE_BYTES_MIN: usize = 16 << 10;
 /// The index is many small maps: they grow one at a time, so that no insertion takes long.
 const INDEX_SHARDS: usize = 256;
 
 /// See the module.
 pub(super) struct Deadlines {
-    /// Ticks are counted from here.
-    base: Instant,
     limit: usize,
+    /// What all entries take, and the stale ones among these.
     bytes: usize,
+    stale: usize,
     names: NameArena,
     heap: BinaryHeap<Reverse<HeapEntry>>,
-    /// From a key's hash to the lower bits of its moment.
-    index: Vec<HashMap<[u32; 2], u32, BuildHasherDefault<IdentityHasher>>>,
+    index: Vec<HashMap<[u32; 2], KnownMoment, BuildHasherDefault<IdentityHasher>>>,
     hasher: RandomState,
+    /// The mark of keys that the sweep under way, or a later event, has shown to be there.
+    seen: u32,
 }
 
 /// A deadline and the place of its key. The deadline is kept as two `u32`, because a `u64` would pad the
@@ -46,9 +53,37 @@ struct HeapEntry {
     slot: NameSlot,
 }
 
+/// The lower 31 bits of the moment that counts for a key, and behind these the mark of the last sweep that
+/// has seen the key.
+#[derive(Clone, Copy)]
+struct KnownMoment(u32);
+
 impl HeapEntry {
     fn tick(self) -> u64 {
         u64::from(self.high) << 32 | u64::from(self.low)
+    }
+
+    fn micros(self) -> u64 {
+        self.tick().saturating_mul(TICK_MICROS)
+    }
+}
+
+impl KnownMoment {
+    fn new(low: u32, seen: u32) -> Self {
+        Self(low << 1 | seen)
+    }
+
+    /// By how many ticks a moment is later.
+    fn ticks_until(self, low: u32) -> i32 {
+        (low << 1).wrapping_sub(self.0 & !1).cast_signed() >> 1
+    }
+
+    fn is(self, low: u32) -> bool {
+        self.ticks_until(low) == 0
+    }
+
+    fn was_seen(self, seen: u32) -> bool {
+        self.0 & 1 == seen
     }
 }
 
@@ -65,82 +100,110 @@ pub(super) enum Learned {
 
 impl Deadlines {
     /// Holds up to `limit` bytes.
-    pub(super) fn new(limit: u64, now: Instant) -> Self {
+    pub(super) fn new(limit: u64) -> Self {
         Self {
-            base: now,
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             bytes: 0,
+            stale: 0,
             names: NameArena::default(),
             heap: BinaryHeap::new(),
             index: std::iter::repeat_with(HashMap::default).take(INDEX_SHARDS).collect(),
             hasher: RandomState::new(),
+            seen: 0,
         }
     }
 
     /// Keeps a key's deadline, which must lie within [`DEADLINE_HORIZON`].
-    pub(super) fn learn(&mut self, key: &[u8], due: Instant) -> Learned {
+    pub(super) fn learn(&mut self, key: &[u8], due: u64) -> Learned {
         self.keep(key, due, self.limit)
     }
 
     /// Keeps a key's deadline even if the memory is full.
-    pub(super) fn learn_always(&mut self, key: &[u8], due: Instant) {
+    pub(super) fn learn_always(&mut self, key: &[u8], due: u64) {
         self.keep(key, due, usize::MAX);
     }
 
-    fn keep(&mut self, key: &[u8], due: Instant, limit: usize) -> Learned {
-        let tick = self.tick(due);
-        let low = tick as u32;
+    fn keep(&mut self, key: &[u8], due: u64, limit: usize) -> Learned {
+        // The tick is rounded up, so that no key is due early.
+        let tick = due.div_ceil(TICK_MICROS);
+        let (low, seen) = (tick as u32, self.seen);
         let hash = self.hash(key);
         let cost = cost(key);
+        // Many at once, because this looks at every entry.
+        if self.bytes + cost > limit && self.stale > limit / 8 {
+            self.remove_stale();
+        }
         let full = self.bytes + cost > limit;
         let Some(shard) = shard(&mut self.index, hash) else { return Learned::Full };
-        match shard.get(&hash) {
-            Some(known) if low.wrapping_sub(*known).cast_signed() >= 0 => return Learned::AlreadyKnown,
+        match shard.get_mut(&hash) {
+            Some(known) if known.ticks_until(low) >= -SAME_DEADLINE_TICKS => {
+                known.0 = known.0 & !1 | seen;
+                return Learned::AlreadyKnown;
+            }
             _ if full => return Learned::Full,
             _ => {}
         }
         let Some(slot) = self.names.put(key) else { return Learned::Full };
-        shard.insert(hash, low);
+        if shard.insert(hash, KnownMoment::new(low, seen)).is_some() {
+            self.stale += cost;
+        }
         self.heap.push(Reverse(HeapEntry { high: (tick >> 32) as u32, low, slot }));
         self.bytes += cost;
+        self.limit_stale();
         Learned::Kept
     }
 
-    /// Whether a deadline of the key is kept.
-    pub(super) fn knows(&self, key: &[u8]) -> bool {
+    /// Whether a deadline of the key is kept. The sweep under way has seen the key.
+    pub(super) fn record_seen(&mut self, key: &[u8]) -> bool {
+        let (hash, seen) = (self.hash(key), self.seen);
+        let known = shard(&mut self.index, hash).and_then(|shard| shard.get_mut(&hash));
+        known.map(|known| known.0 = known.0 & !1 | seen).is_some()
+    }
+
+    /// Whether the known deadline of the key has passed.
+    pub(super) fn is_due(&mut self, key: &[u8], now: u64) -> bool {
         let hash = self.hash(key);
-        self.index.get(hash[0] as usize % INDEX_SHARDS).is_some_and(|shard| shard.contains_key(&hash))
+        let known = shard(&mut self.index, hash).and_then(|shard| shard.get(&hash));
+        known.is_some_and(|known| known.ticks_until((now / TICK_MICROS) as u32) >= 0)
     }
 
     /// Drops the deadline of a key.
     pub(super) fn forget(&mut self, key: &[u8]) {
         let hash = self.hash(key);
-        if let Some(shard) = shard(&mut self.index, hash) {
-            shard.remove(&hash);
+        if shard(&mut self.index, hash).is_some_and(|shard| shard.remove(&hash).is_some()) {
+            self.stale += cost(key);
+            self.limit_stale();
         }
     }
 
-    /// Removes the first key that is due. Returns the key, and the time since which it is due.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<(Vec<u8>, Instant)> {
+    /// Removes the first key that is due. Returns the key, and since when it is due.
+    pub(super) fn pop(&mut self, now: u64) -> Option<(Vec<u8>, u64)> {
         loop {
-            let entry = self.heap.peek().filter(|next| self.moment(next.0) <= now)?.0;
+            let entry = self.heap.peek().filter(|next| next.0.micros() <= now)?.0;
             self.heap.pop();
             let key = self.names.get(entry.slot).to_vec();
             self.names.free(entry.slot);
-            self.bytes -= cost(&key).min(self.bytes);
+            let cost = cost(&key);
+            self.bytes -= cost.min(self.bytes);
             let hash = self.hash(&key);
             if let Some(shard) = shard(&mut self.index, hash)
-                && shard.get(&hash) == Some(&entry.low)
+                && shard.get(&hash).is_some_and(|known| known.is(entry.low))
             {
                 shard.remove(&hash);
-                return Some((key, self.moment(entry)));
+                return Some((key, entry.micros()));
             }
+            self.stale -= cost.min(self.stale);
         }
     }
 
     /// When the next key is due.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.heap.peek().map(|next| self.moment(next.0))
+    pub(super) fn next_due(&self) -> Option<u64> {
+        self.heap.peek().map(|next| next.0.micros())
+    }
+
+    /// How many bytes are free.
+    pub(super) fn free_bytes(&self) -> u64 {
+        self.limit.saturating_sub(self.bytes) as u64
     }
 
     /// Whether there is room for many more keys.
@@ -148,20 +211,78 @@ impl Deadlines {
         self.bytes < self.limit / 4 * 3
     }
 
-    fn moment(&self, entry: HeapEntry) -> Instant {
-        self.base + Duration::from_micros(entry.tick().saturating_mul(TICK_MICROS))
+    /// Records that a sweep over all keys begins.
+    pub(super) fn begin_sweep(&mut self) {
+        self.seen ^= 1;
     }
 
-    fn tick(&self, due: Instant) -> u64 {
-        let since = due.saturating_duration_since(self.base).as_micros();
-        // The tick is rounded up, so that no key is due early.
-        u64::try_from(since).unwrap_or(u64::MAX).div_ceil(TICK_MICROS)
+    /// Records that the sweep has ended: keys that neither the sweep nor an event has shown are gone, and
+    /// nothing has announced that.
+    pub(super) fn end_sweep(&mut self) {
+        let (before, seen) = (self.known(), self.seen);
+        for shard in &mut self.index {
+            shard.retain(|_, known| known.was_seen(seen));
+        }
+        let gone = before - self.known();
+        // The names are not at hand here, so their size is estimated.
+        let mean = self.bytes.checked_div(self.heap.len()).unwrap_or(0);
+        self.stale = self.stale.saturating_add(gone.saturating_mul(mean)).min(self.bytes);
+        self.limit_stale();
+    }
+
+    fn known(&self) -> usize {
+        self.index.iter().map(HashMap::len).sum()
+    }
+
+    /// Removes stale entries if these take more room than the others.
+    fn limit_stale(&mut self) {
+        if self.stale > STALE_BYTES_MIN && self.stale > self.bytes / 2 {
+            self.remove_stale();
+        }
+    }
+
+    fn remove_stale(&mut self) {
+        let mut entries = std::mem::take(&mut self.heap).into_vec();
+        let mut kept = Vec::new();
+        entries.retain(|Reverse(entry)| {
+            let hash = hash_of(&self.hasher, self.names.get(entry.slot));
+            let shard = shard(&mut self.index, hash);
+            // What is kept leaves the index, so that a second entry of the same moment is removed.
+            let known = shard.and_then(|shard| shard.remove(&hash));
+            match known {
+                Some(known) if known.is(entry.low) => kept.push((hash, known)),
+                Some(other) => {
+                    if let Some(shard) = self::shard(&mut self.index, hash) {
+                        shard.insert(hash, other);
+                    }
+                }
+                None => {}
+            }
+            let is_kept = known.is_some_and(|known| known.is(entry.low));
+            if !is_kept {
+                self.bytes -= cost(self.names.get(entry.slot)).min(self.bytes);
+                self.names.free(entry.slot);
+            }
+            is_kept
+        });
+        for (hash, known) in kept {
+            if let Some(shard) = shard(&mut self.index, hash) {
+                shard.insert(hash, known);
+            }
+        }
+        entries.shrink_to(entries.len() * 2);
+        self.heap = BinaryHeap::from(entries);
+        self.stale = 0;
     }
 
     fn hash(&self, key: &[u8]) -> [u32; 2] {
-        let hash = self.hasher.hash_one(key);
-        [(hash >> 32) as u32, hash as u32]
+        hash_of(&self.hasher, key)
     }
+}
+
+fn hash_of(hasher: &RandomState, key: &[u8]) -> [u32; 2] {
+    let hash = hasher.hash_one(key);
+    [(hash >> 32) as u32, hash as u32]
 }
 
 fn cost(key: &[u8]) -> usize {

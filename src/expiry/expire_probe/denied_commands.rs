@@ -13,6 +13,7 @@ pub(super) enum ProbeCommand {
     Pttl,
     Scan,
     SetCanary,
+    LeadingWrite,
 }
 
 /// See the module.

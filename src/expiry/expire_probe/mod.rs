@@ -3,7 +3,8 @@
 //!
 //! The probe is PTTL: Redis deletes a key that has expired; for any other key its reply says when the key
 //! will expire. So learning a deadline and probing a key are the same command. Deadlines are kept by
-//! pandad's own clock, counted from the reply, so that the server's clock does not matter.
+//! the server's clock, which every packet asks for: that clock may be set, and this machine may be
+//! suspended.
 //!
 //! `schedule` decides what to ask next, and is the file to read first; this file sends the commands.
 
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::select;
 
 use self::packet::ProbePacket;
-use self::schedule::ProbeSchedule;
+use self::schedule::{ProbeSchedule, TimeAsked};
 use super::command_reply;
 use super::context::ExpiryContext;
 use crate::backoff::Backoff;
@@ -69,13 +70,14 @@ impl ExpireProbe {
                         "{}: internal error in the expire probe: {panic}; a sweep follows",
                         self.context.job
                     );
-                    self.schedule.request_sweep();
+                    self.schedule.recover();
                     self.context.pause(RETRY_PAUSE_MAX);
                 }
             }
         }
         // If this fails, the key expires within a second anyway.
-        let _deleted = self.link.once(|connection| connection.ask(cmd("DEL").arg(self.context.canary.key())));
+        let canary = self.context.canary.name(self.context.canary.number());
+        let _deleted = self.link.once(|connection| connection.ask(cmd("DEL").arg(&canary)));
     }
 
     /// Sends one packet, or waits for the next.
@@ -110,8 +112,15 @@ impl ExpireProbe {
     fn exchange(&mut self, packet: ProbePacket) -> Result<(), Fault> {
         let requests = packet.requests(&self.context);
         let listen_state = &self.context.listen_state;
+        // TIME is the first command, and a server may answer it long before the others.
+        let mut asked = (Instant::now(), None);
         let replies = self.link.doing("probe").with_retry(|connection| {
-            let replies = connection.ask_all(&requests)?;
+            asked = (Instant::now(), None);
+            let mut replies = Vec::with_capacity(requests.len());
+            connection.ask_each(&requests, |reply| {
+                asked.1.get_or_insert_with(Instant::now);
+                replies.push(reply);
+            })?;
             command_reply::classify(replies).inspect_err(|error| {
                 if error.has_code("READONLY") {
                     // This reply comes from a replica, although the server was a master when the listener
@@ -122,7 +131,10 @@ impl ExpireProbe {
         });
         let now = Instant::now();
         match replies {
-            Ok(replies) => self.schedule.record_replies(packet, replies, now),
+            Ok(replies) => {
+                let time = TimeAsked { sent: asked.0, received: asked.1.unwrap_or(now) };
+                self.schedule.record_replies(packet, replies, time, now);
+            }
             Err(fault) => {
                 self.schedule.record_unanswered(packet, now);
                 return Err(fault);

@@ -1,6 +1,8 @@
 //! Decides what to ask next, and what follows from the replies. Pure: the caller has the clock and the
 //! connection.
 
+mod replies;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,18 +12,34 @@ use super::canary_probe::{CanaryProbe, CanaryReport};
 use super::deadlines::{DEADLINE_HORIZON, Deadlines, Learned};
 use super::denied_commands::{DeniedCommands, ProbeCommand};
 use super::lateness::Lateness;
-use super::packet::{ProbePacket, ProbedKey};
+use super::packet::{NewCanary, ProbePacket, ProbedKey};
 use super::sweep::Sweep;
-use crate::expiry::command_reply::{self, CommandReply};
-use crate::expiry::context::ExpiryContext;
+use crate::expiry::changed_keys::KeyChange;
+use crate::expiry::command_reply::CommandReply;
+use crate::expiry::context::{ExpiryContext, QUEUE_MEMORY_DIVISOR, Reconciliation};
 use crate::expiry::deadline_handoff::KeyDeadline;
+use crate::expiry::server_clock::ClockSteps;
 
 /// The most keys in one packet. The server needs less than a millisecond for this many.
 const PACKET_KEYS_MAX: usize = 256;
 /// Redis treats a key as expired only one millisecond after its deadline.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(1);
+/// The server's clock is asked for at least this often.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+/// If the server's clock was set back by more than this in all, deadlines are learned anew: they could be too
+/// far apart to be compared.
+const CLOCK_BACK_MAX: Duration = Duration::from_secs(4 * 3600);
+/// The reply to PTTL for a key that is gone, or has expired.
+const KEY_GONE: i64 = -2;
 /// The longest wait for something to do.
 const IDLE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// When TIME was asked for, and when its reply came.
+#[derive(Clone, Copy)]
+pub(super) struct TimeAsked {
+    pub(super) sent: Instant,
+    pub(super) received: Instant,
+}
 
 /// See the module.
 pub(super) struct ProbeSchedule {
@@ -36,6 +54,14 @@ pub(super) struct ProbeSchedule {
     /// Whether the sweep under way asks for every key, because deadlines may have changed while nobody
     /// listened. Otherwise it asks only for keys without a known deadline.
     probe_all: bool,
+    /// The number of the last canary by whose proof awaited keys were settled.
+    proof_used: u64,
+    /// The steps of the server's clock that were looked at.
+    steps: ClockSteps,
+    /// By how much the clock was set back since the deadlines were begun, in microseconds.
+    clock_back: u64,
+    /// When the server's clock was last asked for.
+    clock_asked: Instant,
     denied: DeniedCommands,
     lateness: Lateness,
 }
@@ -43,12 +69,16 @@ pub(super) struct ProbeSchedule {
 impl ProbeSchedule {
     pub(super) fn new(context: &Arc<ExpiryContext>, now: Instant) -> Self {
         Self {
-            deadlines: Deadlines::new(context.memory, now),
+            deadlines: Deadlines::new(context.memory),
             sweep: Sweep::new(now),
             canary: CanaryProbe::new(context.canary.clone(), now),
             scanned: VecDeque::new(),
             unanswered: Vec::new(),
             probe_all: false,
+            proof_used: 0,
+            steps: context.clock.steps(),
+            clock_back: 0,
+            clock_asked: now,
             denied: DeniedCommands::new(format!("{}: {}", context.job, context.expire.server)),
             lateness: Lateness::new(now),
             context: Arc::clone(context),
@@ -60,11 +90,13 @@ impl ProbeSchedule {
         self.probe_all = true;
         self.sweep.restart(now);
         self.canary.restart(now);
+        self.context.awaited.restart();
     }
 
-    /// Asks for a sweep, after keys were lost inside pandad.
-    pub(super) fn request_sweep(&mut self) {
+    /// Asks for a sweep and for the awaited keys, after keys were lost inside pandad.
+    pub(super) fn recover(&mut self) {
         self.sweep.request();
+        self.context.awaited.restart();
     }
 
     /// The packet to send now, within the rate: first keys that are due, because every delay makes these
@@ -77,40 +109,94 @@ impl ProbeSchedule {
         if self.denied.is_denied(ProbeCommand::Pttl, now) {
             self.discard(now);
         }
-        let mut rate = self.context.rate();
+        let context = Arc::clone(&self.context);
+        let mut rate = context.rate();
         let keys_max = rate.available(PACKET_KEYS_MAX, now);
-        let mut packet = ProbePacket::default();
+        let asks_time = now >= self.clock_asked + CLOCK_INTERVAL;
+        let mut packet = ProbePacket { asks_time, ..ProbePacket::default() };
         if keys_max > 0 {
-            let may_set = !self.denied.is_denied(ProbeCommand::SetCanary, now);
-            packet.canary_life = (may_set && self.canary.is_due_to_set(now)).then(|| self.canary.life());
-            packet.keys.append(&mut self.unanswered);
-            while packet.keys.len() < keys_max
-                && let Some((key, due)) = self.deadlines.pop(now)
-            {
-                packet.keys.push(ProbedKey { key, due: Some(due) });
+            if !self.denied.is_denied(ProbeCommand::SetCanary, now) && self.canary.is_due_to_set(now) {
+                let life = self.canary.life();
+                packet.canary = Some(NewCanary { name: context.canary.begin_next(), life });
             }
-            let left = keys_max.saturating_sub(packet.keys.len());
-            packet.keys.extend(
-                self.context.changed_keys.take(left).into_iter().map(|key| ProbedKey { key, due: None }),
-            );
-            let left = keys_max.saturating_sub(packet.keys.len()).min(self.scanned.len());
-            packet.keys.extend(self.scanned.drain(..left).map(|key| ProbedKey { key, due: None }));
+            self.add_keys(&mut packet, keys_max, now);
+            let may_lead = !self.denied.is_denied(ProbeCommand::LeadingWrite, now);
+            packet.leading_write =
+                (may_lead && !packet.keys.is_empty()).then(|| context.canary.leading_write());
             // A sweep goes on only when there are no other keys to ask for.
             if packet.keys.len() < keys_max && self.scanned.is_empty() && self.may_sweep(now) {
+                let begins = self.sweep.next_due().is_some();
                 packet.scan = self.sweep.next_step(now);
+                if begins && packet.scan.is_some() {
+                    self.deadlines.begin_sweep();
+                }
             }
         }
         rate.spend(packet.cost());
         packet
     }
 
+    /// Adds the keys to ask for, the most urgent first.
+    fn add_keys(&mut self, packet: &mut ProbePacket, keys_max: usize, now: Instant) {
+        let context = &self.context;
+        let free = self.deadlines.free_bytes();
+        context.awaited.set_limit(context.memory / QUEUE_MEMORY_DIVISOR + free / 4);
+        // Keys that find no room are lost, unless reconcile finds these again.
+        let may_be_lost = context.reconciliation != Reconciliation::On;
+        context.inbox.set_extra(if may_be_lost { free / 4 * 3 } else { 0 });
+        let (may_await, server_now) = (self.may_await(now), context.clock.at(now));
+        packet.keys.append(&mut self.unanswered);
+        while packet.keys.len() < keys_max
+            && let Some((key, due)) = self.deadlines.pop(server_now)
+        {
+            let is_awaited = may_await && !context.canary.is_any(&key);
+            if is_awaited {
+                context.awaited.begin(&key);
+            }
+            packet.keys.push(ProbedKey { key, due: Some(due), is_awaited });
+        }
+        let left = |packet: &ProbePacket| keys_max.saturating_sub(packet.keys.len());
+        let probed = |key, is_awaited| ProbedKey { key, due: None, is_awaited };
+        let again = context.awaited.take_again(left(packet));
+        packet.keys.extend(again.into_iter().map(|key| probed(key, true)));
+        for (key, change) in context.changed_keys.take(left(packet)) {
+            match change {
+                KeyChange::Deadline => packet.keys.push(probed(key, false)),
+                KeyChange::Gone => {
+                    self.deadlines.forget(&key);
+                    context.awaited.settle(&key);
+                }
+                KeyChange::Evicted => {
+                    let is_due = self.deadlines.is_due(&key, server_now);
+                    self.deadlines.forget(&key);
+                    let is_awaited = context.awaited.settle(&key);
+                    // The server has deleted it in the moment between its deadline and its expiry. Without
+                    // reconcile only expired keys are pushed; a key before its deadline is found there.
+                    if (is_due || is_awaited) && context.reconciliation == Reconciliation::On {
+                        context.inbox.put(&key);
+                    }
+                }
+            }
+        }
+        let scanned = self.scanned.drain(..left(packet).min(self.scanned.len()));
+        packet.keys.extend(scanned.map(|key| probed(key, false)));
+    }
+
+    /// Whether keys whose events were not received are awaited. Without the write at the beginning of a
+    /// packet, or without a canary, nothing would ever settle these.
+    fn may_await(&self, now: Instant) -> bool {
+        let needed = [ProbeCommand::LeadingWrite, ProbeCommand::SetCanary];
+        needed.iter().all(|command| !self.denied.is_denied(*command, now))
+    }
+
     /// Drops all keys that wait to be asked for. While PTTL is refused, deadlines are of no use: a key
     /// expires only when Redis notices that by itself.
     fn discard(&mut self, now: Instant) {
-        while self.deadlines.pop(now).is_some() {}
+        while self.deadlines.pop(self.context.clock.at(now)).is_some() {}
         self.context.changed_keys.take(usize::MAX);
         self.scanned.clear();
         self.unanswered.clear();
+        self.context.awaited.clear();
     }
 
     /// Whether sweeps may go on; a sweep is of no use if its keys may not be probed.
@@ -122,7 +208,8 @@ impl ProbeSchedule {
     pub(super) fn next_wake(&self, now: Instant) -> Instant {
         let mut until = now + IDLE_WAIT_MAX;
         let mut due = |moment: Option<Instant>| until = moment.map_or(until, |moment| until.min(moment));
-        due(self.deadlines.next_due());
+        due(self.deadlines.next_due().map(|shown| self.context.clock.moment_of(shown)));
+        due(Some(self.clock_asked + CLOCK_INTERVAL));
         if !self.denied.is_denied(ProbeCommand::SetCanary, now) {
             due(self.canary.next_check());
         }
@@ -130,7 +217,8 @@ impl ProbeSchedule {
             // A sweep under way goes on at once.
             due(self.sweep.next_due().or(Some(now)));
         }
-        if !self.context.changed_keys.is_empty() || !self.scanned.is_empty() || !self.unanswered.is_empty() {
+        let has_changed = !self.context.changed_keys.is_empty() || self.context.awaited.has_again();
+        if has_changed || !self.scanned.is_empty() || !self.unanswered.is_empty() {
             until = now;
         }
         let mut rate = self.context.rate();
@@ -144,11 +232,20 @@ impl ProbeSchedule {
     }
 
     /// Records the replies to [`ProbePacket::requests`].
-    pub(super) fn record_replies(&mut self, packet: ProbePacket, replies: Vec<CommandReply>, now: Instant) {
+    pub(super) fn record_replies(
+        &mut self,
+        packet: ProbePacket,
+        replies: Vec<CommandReply>,
+        time: TimeAsked,
+        now: Instant,
+    ) {
         let mut replies = replies.into_iter();
-        self.on_time_reply(replies.next().as_ref(), now);
-        if packet.canary_life.is_some() {
-            self.on_set_reply(replies.next(), now);
+        self.on_time_reply(replies.next().as_ref(), time, now);
+        if packet.leading_write.is_some() {
+            self.on_write_reply(replies.next(), now);
+        }
+        if let Some(canary) = &packet.canary {
+            self.on_set_reply(&canary.name, replies.next(), now);
         }
         for probed in packet.keys {
             self.on_pttl_reply(probed, replies.next(), now);
@@ -159,105 +256,15 @@ impl ProbeSchedule {
         self.context.counters.late_us.store(self.lateness.worst(now, self.sweep.lateness()), Relaxed);
     }
 
-    fn on_time_reply(&self, reply: Option<&CommandReply>, now: Instant) {
-        if let Some(CommandReply::Array(time)) = reply
-            && let Some(millis) = command_reply::time_ms(time)
-        {
-            self.context.clock.set(now, millis);
-        }
-    }
-
-    fn on_set_reply(&mut self, reply: Option<CommandReply>, now: Instant) {
-        if let Some(CommandReply::Refused(why)) = reply {
-            self.canary.record_denied(now);
-            self.denied.deny(
-                ProbeCommand::SetCanary,
-                now,
-                &format!(
-                    "cannot set the canary {}, so a broken subscription may stay unnoticed",
-                    self.context.canary.key().escape_ascii()
-                ),
-                &why,
-            );
-            return;
-        }
-        let due = self.canary.record_set(now);
-        self.deadlines.learn_always(self.context.canary.key(), due);
-    }
-
-    fn on_pttl_reply(&mut self, probed: ProbedKey, reply: Option<CommandReply>, now: Instant) {
-        let left = match reply {
-            Some(CommandReply::Integer(left)) => left,
-            Some(CommandReply::Refused(why)) => {
-                return self.denied.deny(
-                    ProbeCommand::Pttl,
-                    now,
-                    "PTTL is refused, so expired keys may be pushed late",
-                    &why,
-                );
-            }
-            _ => return,
-        };
-        if let Some(due) = probed.due {
-            self.lateness.record(now.saturating_duration_since(due));
-        }
-        let Ok(left) = u64::try_from(left) else {
-            // The key has expired, was deleted, or has no deadline any more.
-            self.deadlines.forget(&probed.key);
-            if self.context.canary.is(&probed.key) {
-                self.canary.record_deleted(now, self.context.listen_state.announced());
-            }
-            return;
-        };
-        let due = now + Duration::from_millis(left).min(DEADLINE_HORIZON) + DEADLINE_MARGIN;
-        if self.context.canary.is(&probed.key) {
-            return self.deadlines.learn_always(&probed.key, due);
-        }
-        let learned = self.deadlines.learn(&probed.key, due);
-        if learned == Learned::Full {
-            self.sweep.record_overflow();
-        }
-        let context = &self.context;
-        if context.remembers() && (learned != Learned::AlreadyKnown || context.handoff.has_missed()) {
-            let deadline_ms = context.clock.at(now).saturating_add(left);
-            context.handoff.put(KeyDeadline { key: probed.key, deadline_ms });
-        }
-    }
-
-    fn on_scan_reply(&mut self, reply: Option<CommandReply>, now: Instant) {
-        match reply {
-            Some(CommandReply::Array(values)) => {
-                let Some((cursor, keys)) = command_reply::scan_step(values) else { return };
-                self.keep_scanned(keys);
-                if self.sweep.record_step(&cursor, now) {
-                    self.probe_all = false;
-                    self.context.handoff.record_sweep();
-                }
-            }
-            Some(CommandReply::Refused(why)) => self.denied.deny(
-                ProbeCommand::Scan,
-                now,
-                "SCAN is refused, so keys whose deadlines were not announced may be late",
-                &why,
-            ),
-            _ => {}
-        }
-    }
-
-    /// Keeps the keys of a sweep whose deadlines must be asked for.
-    fn keep_scanned(&mut self, keys: Vec<Vec<u8>>) {
-        let has_room = self.deadlines.has_room();
-        let all = self.probe_all || self.context.handoff.has_missed();
-        for key in keys.into_iter().filter(|key| self.context.filter.wants(key)) {
-            if has_room && (all || !self.deadlines.knows(&key)) {
-                self.scanned.push_back(key);
-            } else if !has_room && !self.deadlines.knows(&key) {
-                self.sweep.record_overflow();
-            }
-        }
-    }
-
     fn check_canary(&mut self, now: Instant) {
+        if let Some(proof) = self.context.canary.proof()
+            && proof.number > self.proof_used
+        {
+            self.proof_used = proof.number;
+            self.context.awaited.record_proof(proof);
+        }
+        let overflowed = self.context.awaited.take_overflowed();
+        self.context.counters.unsettled.fetch_add(overflowed, Relaxed);
         let report = self.canary.check(now, self.context.listen_state.announced());
         match report {
             CanaryReport::Nothing => {}
@@ -274,7 +281,7 @@ impl ProbeSchedule {
                      connecting again",
                     self.context.job,
                     self.context.expire.server,
-                    self.context.canary.key().escape_ascii()
+                    self.context.canary.name(self.context.canary.number()).escape_ascii()
                 );
                 self.context.listen_state.request_reconnect();
             }

@@ -111,6 +111,8 @@ impl FakeData {
             } else {
                 b"master".to_vec()
             })]),
+            // Nothing is set.
+            "CONFIG" => Reply::Array(Vec::new()),
             "COMMAND" => Reply::Array(vec![Reply::Array(vec![Reply::Bulk(b"blmove".to_vec())])]),
             "EXISTS" => Reply::Int(args.iter().filter(|key| self.keys.contains_key(*key)).count() as i64),
             "DEL" => Reply::Int(args.iter().filter(|key| self.remove(key)).count() as i64),

@@ -8,13 +8,14 @@ struct CanaryRun {
 
 impl CanaryRun {
     fn new() -> Self {
-        let (canary, now) = (Canary::new("pandad:c:canary"), Instant::now());
+        let (canary, now) = (Canary::new("pandad:c:"), Instant::now());
         Self { probe: CanaryProbe::new(canary.clone(), now), canary, now }
     }
 
     /// One life of the canary, up to its deletion by the server.
     fn live(&mut self) {
         assert!(self.probe.is_due_to_set(self.now));
+        self.canary.begin_next();
         self.now = self.probe.record_set(self.now);
         self.probe.record_deleted(self.now, 7);
     }
@@ -49,10 +50,10 @@ fn a_second_silence_is_reported_once() {
         "{reports:?}"
     );
     run.live();
-    run.canary.record_event(run.now);
+    run.canary.record_event(&run.canary.name(run.canary.number()), run.now);
     assert!(matches!(run.checks(7), CanaryReport::ReceivedAgain(_)));
     run.live();
-    run.canary.record_event(run.now);
+    run.canary.record_event(&run.canary.name(run.canary.number()), run.now);
     assert!(matches!(run.checks(7), CanaryReport::Received(_)));
 }
 
@@ -75,7 +76,7 @@ fn a_halt_is_no_silence() {
         run.live();
         run.now += Duration::from_secs(60);
         assert_eq!(run.probe.check(run.now, 7), CanaryReport::Nothing);
-        run.canary.record_event(run.now);
+        run.canary.record_event(&run.canary.name(run.canary.number()), run.now);
         assert!(matches!(run.checks(7), CanaryReport::Received(_)));
     }
 }
@@ -92,4 +93,27 @@ fn the_next_look_follows_from_the_state() {
     probe.record_denied(due);
     assert_eq!(probe.next_check(), Some(due + DENIED_RETRY_INTERVAL));
     assert!(!probe.is_due_to_set(due) && probe.is_due_to_set(due + DENIED_RETRY_INTERVAL));
+}
+
+/// Of a canary that was evicted no event comes, and that says nothing about the subscription.
+#[test]
+fn an_evicted_canary_is_no_silence() {
+    let mut run = CanaryRun::new();
+    for _ in 0..10 {
+        run.live();
+        assert!(run.canary.record_evicted(&run.canary.name(run.canary.number())));
+        assert_eq!(run.probe.check(run.now, 7), CanaryReport::Nothing);
+        assert!(!run.probe.is_due_to_set(run.now) && run.probe.life() == CANARY_LIFE_EVICTED);
+        run.now += EVICTED_PAUSE;
+    }
+    run.live();
+    run.canary.record_event(&run.canary.name(run.canary.number()), run.now);
+    assert!(matches!(run.checks(7), CanaryReport::Received(_)));
+    assert_eq!(run.probe.life(), CANARY_LIFE);
+    // The server says nothing about what it evicts.
+    run.canary.set_unseen_evictions(true);
+    for _ in 0..10 {
+        run.live();
+        assert_eq!(run.checks(7), CanaryReport::Nothing);
+    }
 }

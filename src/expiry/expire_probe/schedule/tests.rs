@@ -1,4 +1,4 @@
-use crate::expiry::context::{Reconciliation, tests::context};
+use crate::expiry::context::tests::context;
 
 use super::*;
 use crate::redis::Value;
@@ -8,7 +8,7 @@ fn names(packet: &ProbePacket) -> Vec<&[u8]> {
 }
 
 fn probed(key: &str) -> ProbedKey {
-    ProbedKey { key: key.as_bytes().to_vec(), due: None }
+    ProbedKey { key: key.as_bytes().to_vec(), due: None, is_awaited: false }
 }
 
 /// A packet takes keys that are due first, then keys that changed, then keys of a sweep; it takes the
@@ -20,11 +20,12 @@ fn a_packet_holds_the_urgent_first() {
     let mut schedule = ProbeSchedule::new(&context, now);
     schedule.on_pttl_reply(probed("k:due"), Some(CommandReply::Integer(5)), now);
     schedule.scanned.extend((0..99).map(|n| format!("k:scanned {n}").into_bytes()));
-    context.changed_keys.put(b"k:changed");
+    context.changed_keys.put(b"k:changed", KeyChange::Deadline);
     let later = now + Duration::from_secs(1);
+    schedule.clock_asked = later;
     let packet = schedule.compose(later);
     assert_eq!(names(&packet)[..2], [b"k:due".as_slice(), b"k:changed"]);
-    assert!(packet.canary_life.is_some() && packet.scan.is_none() && packet.keys[0].due.is_some());
+    assert!(packet.canary.is_some() && packet.scan.is_none() && packet.keys[0].due.is_some());
     assert_eq!(packet.keys.len(), 100, "a tenth of a second's worth");
     assert!(schedule.compose(later).is_empty(), "the rate is used up");
     let packet = schedule.compose(later + Duration::from_secs(1));
@@ -42,10 +43,10 @@ fn while_pttl_is_denied_nothing_is_asked() {
     for minutes in 0..3 {
         let now = now + Duration::from_secs(61) * minutes;
         schedule.on_pttl_reply(probed("k:a"), denied(), now);
-        context.changed_keys.put(b"k:b");
+        context.changed_keys.put(b"k:b", KeyChange::Deadline);
         let packet = schedule.compose(now);
-        assert!(packet.canary_life.is_some() && packet.keys.is_empty() && packet.scan.is_none());
-        context.changed_keys.put(b"k:c");
+        assert!(packet.canary.is_some() && packet.keys.is_empty() && packet.scan.is_none());
+        context.changed_keys.put(b"k:c", KeyChange::Deadline);
         let packet = schedule.compose(now + Duration::from_secs(60));
         assert_eq!((names(&packet), packet.scan.is_some()), (vec![b"k:c".as_slice()], true));
     }
@@ -56,14 +57,14 @@ fn a_learned_deadline_is_remembered_once() {
     let (context, _owner) = context(Reconciliation::On);
     let now = Instant::now();
     let mut schedule = ProbeSchedule::new(&context, now);
-    context.clock.set(now, 1_000_000);
+    context.clock.record(now, now, 1_000_000_000);
     for left in [5000, 6000] {
         schedule.on_pttl_reply(probed("k:a"), Some(CommandReply::Integer(left)), now);
     }
     let expected = KeyDeadline { key: b"k:a".to_vec(), deadline_ms: 1_005_000 };
     assert_eq!(context.handoff.take(Duration::ZERO), [expected]);
     schedule.on_pttl_reply(probed("k:a"), Some(CommandReply::Integer(-2)), now);
-    assert!(!schedule.deadlines.knows(b"k:a"));
+    assert!(!schedule.deadlines.record_seen(b"k:a"));
 }
 
 /// After a new subscription a sweep asks for every key, otherwise only for keys without a known deadline.
@@ -96,5 +97,118 @@ fn a_step_of_a_sweep_leads_to_the_next() {
         assert_eq!(schedule.scanned.pop_front(), Some(key.as_bytes().to_vec()));
         let next = (cursor != "0").then(|| cursor.as_bytes().to_vec());
         assert_eq!((schedule.sweep.next_step(now), schedule.probe_all), (next.clone(), next.is_some()));
+    }
+}
+
+/// The replies to a packet: the server's clock, then one for each key.
+fn replies(packet: &ProbePacket, shown_ms: u64, lefts: &[i64]) -> Vec<CommandReply> {
+    let bulk = |number: u64| Value::BulkString(number.to_string().into_bytes());
+    let mut replies = vec![CommandReply::Array(vec![bulk(shown_ms / 1000), bulk(shown_ms % 1000 * 1000)])];
+    replies.extend(packet.leading_write.iter().map(|_| CommandReply::Integer(0)));
+    replies.extend(packet.canary.iter().map(|_| CommandReply::Status("OK".to_owned())));
+    replies.extend(lefts.iter().map(|left| CommandReply::Integer(*left)));
+    replies.extend(packet.scan.iter().map(|_| CommandReply::Array(vec![bulk(0), Value::Array(Vec::new())])));
+    replies
+}
+
+/// Sends a packet, and answers it at once.
+fn exchange(schedule: &mut ProbeSchedule, now: Instant, shown_ms: u64, lefts: &[i64]) -> Vec<Vec<u8>> {
+    let packet = schedule.compose(now);
+    let names = names(&packet).into_iter().map(<[u8]>::to_vec).collect();
+    let replies = replies(&packet, shown_ms, lefts);
+    schedule.record_replies(packet, replies, TimeAsked { sent: now, received: now }, now);
+    names
+}
+
+/// A server that is paused says that the key is gone, and announces nothing. The key is asked for again after
+/// each canary that was announced, and given up only after the second.
+#[test]
+fn a_key_without_an_event_is_asked_for_again() {
+    let (context, _owner) = context(Reconciliation::Off);
+    let (mut now, mut shown) = (Instant::now(), 1_000_000);
+    let mut schedule = ProbeSchedule::new(&context, now);
+    context.changed_keys.put(b"k:a", KeyChange::Deadline);
+    assert_eq!(exchange(&mut schedule, now, shown, &[100]), [b"k:a"]);
+    let mut asked = 0;
+    for _ in 0..20 {
+        now += Duration::from_millis(400);
+        shown += 400;
+        let packet = schedule.compose(now);
+        let lefts: Vec<i64> = packet.keys.iter().map(|_| -2).collect();
+        asked += names(&packet).iter().filter(|key| **key == b"k:a").count();
+        assert!(packet.keys.is_empty() || packet.leading_write.is_some());
+        let canary = packet.keys.iter().find(|probed| context.canary.is_last(&probed.key));
+        if let Some(canary) = canary {
+            context.canary.record_event(&canary.key, now);
+        }
+        let replies = replies(&packet, shown, &lefts);
+        schedule.record_replies(packet, replies, TimeAsked { sent: now, received: now }, now);
+    }
+    assert_eq!(asked, 2);
+    context.awaited.restart();
+    assert!(!context.awaited.has_again());
+}
+
+/// A server that sets its clock expires its keys by the new time.
+#[test]
+fn deadlines_follow_the_servers_clock() {
+    let (context, _owner) = context(Reconciliation::Off);
+    let (began, mut shown) = (Instant::now(), 1_700_000_000_000);
+    let mut schedule = ProbeSchedule::new(&context, began);
+    for key in [b"k:a", b"k:b"] {
+        context.changed_keys.put(key, KeyChange::Deadline);
+    }
+    exchange(&mut schedule, began, shown, &[3_600_000, 7_200_000]);
+    // An hour forwards: the first key is due within a second.
+    let now = began + Duration::from_secs(1);
+    shown += 3_601_000;
+    assert!(schedule.next_wake(began + Duration::from_millis(500)) <= now);
+    exchange(&mut schedule, now, shown, &[-2; 2]);
+    let due = exchange(&mut schedule, now + Duration::from_millis(2), shown + 2, &[-2; 2]);
+    assert!(due.contains(&b"k:a".to_vec()) && !due.contains(&b"k:b".to_vec()), "{due:?}");
+    // Five hours back: that is too far for deadlines to be compared, so all keys are asked for again.
+    let now = now + Duration::from_secs(1);
+    exchange(&mut schedule, now, shown - 18_000_000, &[-2; 2]);
+    assert!(!schedule.deadlines.record_seen(b"k:b") && schedule.probe_all);
+}
+
+/// A lock that is taken for an hour and released at once leaves nothing behind.
+#[test]
+fn a_deleted_keys_deadline_is_forgotten() {
+    let (context, _owner) = context(Reconciliation::Off);
+    let (now, shown) = (Instant::now(), 1_700_000_000_000);
+    let mut schedule = ProbeSchedule::new(&context, now);
+    context.changed_keys.put(b"k:lock", KeyChange::Deadline);
+    exchange(&mut schedule, now, shown, &[3_600_000]);
+    assert!(schedule.deadlines.record_seen(b"k:lock"));
+    context.changed_keys.put(b"k:lock", KeyChange::Gone);
+    let later = now + Duration::from_millis(600);
+    assert_eq!(exchange(&mut schedule, later, shown + 600, &[]).len(), 0);
+    assert!(!schedule.deadlines.record_seen(b"k:lock"));
+}
+
+/// A key that was evicted after its deadline counts as expired, with reconcile.
+#[test]
+fn an_evicted_key_that_was_due_is_pushed() {
+    for (reconciliation, expected) in
+        [(Reconciliation::On, vec![b"k:due".to_vec()]), (Reconciliation::Off, vec![])]
+    {
+        let (context, _owner) = context(reconciliation);
+        let (now, shown) = (Instant::now(), 1_700_000_000_000);
+        let mut schedule = ProbeSchedule::new(&context, now);
+        for key in [b"k:due".as_slice(), b"k:not"] {
+            context.changed_keys.put(key, KeyChange::Deadline);
+        }
+        exchange(&mut schedule, now, shown, &[500, 5000]);
+        for key in [b"k:due".as_slice(), b"k:not", b"k:unknown"] {
+            context.changed_keys.put(key, KeyChange::Evicted);
+        }
+        // The rate was used up by the sweep's step. The keys that are due are popped before the changes are
+        // read.
+        exchange(&mut schedule, now + Duration::from_secs(1), shown + 1000, &[-2; 2]);
+        let pushed: Vec<_> =
+            context.inbox.take(9, now).keys.into_iter().map(|received| received.key).collect();
+        assert_eq!(pushed, expected);
+        assert!(!schedule.deadlines.record_seen(b"k:not"));
     }
 }
