@@ -114,7 +114,7 @@ fn brokers_that_the_cluster_names_are_asked_when_those_of_the_configuration_are_
     assert_eq!(brokers.ask(&metadata).unwrap().brokers.len(), 3);
     is_gone.store(true, SeqCst);
     for _ in 0..3 {
-        assert_eq!(brokers.ask(&ASK).unwrap().host, "one", "the other cluster must not be asked");
+        assert_eq!(brokers.ask_another(&ASK).unwrap().host, "one", "the other cluster must not be asked");
     }
     assert_eq!(other.asked(), [(0, 3, 7)], "it is asked once who it is");
     // Others get the addresses, too.
