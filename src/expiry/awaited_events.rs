@@ -37,6 +37,8 @@ struct AwaitedKey {
     /// The number of the last canary when the key was gone; `None` while the key is being asked for.
     gone: Option<u64>,
     proofs: u8,
+    /// Whether its deadline had passed when it was asked for.
+    was_due: bool,
 }
 
 impl AwaitedEvents {
@@ -53,8 +55,8 @@ impl AwaitedEvents {
     }
 
     /// Begins to await a key's event. Call this before the key is asked for, since the event may come before
-    /// the reply.
-    pub(super) fn begin(&self, key: &[u8]) {
+    /// the reply. `was_due`: its deadline has passed.
+    pub(super) fn begin(&self, key: &[u8], was_due: bool) {
         let mut state = self.lock();
         let cost = cost(key);
         if state.keys.contains_key(key) {
@@ -65,17 +67,24 @@ impl AwaitedEvents {
             return;
         }
         state.bytes += cost;
-        state.keys.insert(key.to_vec(), AwaitedKey::default());
+        state.keys.insert(key.to_vec(), AwaitedKey { was_due, ..AwaitedKey::default() });
     }
 
     /// Settles a key: its event was received, or the key is there. False if it was not awaited.
     pub(super) fn settle(&self, key: &[u8]) -> bool {
+        self.remove(key).is_some()
+    }
+
+    /// Settles a key that was evicted. True if it was awaited because its deadline had passed.
+    pub(super) fn settle_evicted(&self, key: &[u8]) -> bool {
+        self.remove(key).is_some_and(|known| known.was_due)
+    }
+
+    fn remove(&self, key: &[u8]) -> Option<AwaitedKey> {
         let mut state = self.lock();
-        let is_awaited = state.keys.remove(key).is_some();
-        if is_awaited {
-            state.bytes -= cost(key).min(state.bytes);
-        }
-        is_awaited
+        let known = state.keys.remove(key)?;
+        state.bytes -= cost(key).min(state.bytes);
+        Some(known)
     }
 
     /// Records that the server says that the key is gone, and could have deleted it. `canary` is the number
@@ -111,7 +120,7 @@ impl AwaitedEvents {
         let AwaitedState { keys, again, .. } = &mut *state;
         again.clear();
         for (key, known) in keys {
-            *known = AwaitedKey::default();
+            *known = AwaitedKey { was_due: known.was_due, ..AwaitedKey::default() };
             again.push_back(key.clone());
         }
     }
@@ -167,7 +176,7 @@ mod tests {
     #[test]
     fn a_key_without_an_event_is_settled_by_two_later_canaries() {
         let awaited = AwaitedEvents::new(1 << 20);
-        awaited.begin(b"a");
+        awaited.begin(b"a", true);
         awaited.record_proof(proof(9));
         assert!(!awaited.has_again(), "it is being asked for");
         awaited.record_gone(b"a", 9);
@@ -185,7 +194,7 @@ mod tests {
     fn an_event_settles_a_key() {
         let awaited = AwaitedEvents::new(1 << 20);
         for key in [b"a", b"b"] {
-            awaited.begin(key);
+            awaited.begin(key, true);
             awaited.record_gone(key, 1);
         }
         awaited.settle(b"a");
@@ -203,10 +212,24 @@ mod tests {
     #[test]
     fn keys_without_room_are_counted() {
         let awaited = AwaitedEvents::new(2 * cost(b"a") as u64);
-        [b"a", b"b", b"b", b"c"].iter().for_each(|key| awaited.begin(*key));
+        [b"a", b"b", b"b", b"c"].iter().for_each(|key| awaited.begin(*key, true));
         assert_eq!((awaited.take_overflowed(), awaited.take_overflowed()), (1, 0));
         awaited.settle(b"a");
-        awaited.begin(b"c");
+        awaited.begin(b"c", true);
         assert_eq!(awaited.take_overflowed(), 0);
+    }
+
+    /// A key whose deadline is far away may be evicted while it is asked for: it has not expired.
+    #[test]
+    fn only_a_key_that_was_due_has_expired_when_it_is_evicted() {
+        let awaited = AwaitedEvents::new(10_000);
+        awaited.begin(b"due", true);
+        awaited.begin(b"later", false);
+        awaited.restart();
+        assert_eq!(
+            [b"due" as &[u8], b"later", b"other"].map(|key| awaited.settle_evicted(key)),
+            [true, false, false]
+        );
+        assert!(!awaited.settle(b"due") && !awaited.settle(b"later"), "both are settled");
     }
 }

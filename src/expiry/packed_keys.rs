@@ -87,10 +87,10 @@ impl KeyChunk {
     }
 }
 
-/// The time from `began` to `at` in microseconds, rounded up: a key must not seem to be received earlier than
-/// it was, or a later one would seem to be pushed.
+/// The time from `began` to `at` in microseconds, rounded down: a key must not seem to be received later than
+/// it was, or a canary that came right behind it would seem to prove that the key was pushed.
 fn offset(began: Instant, at: Instant) -> Option<u32> {
-    u32::try_from(at.checked_duration_since(began)?.as_nanos().div_ceil(1000)).ok()
+    u32::try_from(at.checked_duration_since(began)?.as_micros()).ok()
 }
 
 #[cfg(test)]
@@ -114,8 +114,8 @@ mod tests {
                     let expected: Option<ReceivedKey> = model.pop_front();
                     prop_assert_eq!(popped.is_some(), expected.is_some());
                     if let (Some(popped), Some(expected)) = (popped, expected) {
-                        let late = popped.at.checked_duration_since(expected.at);
-                        prop_assert!(late.is_some_and(|late| late < Duration::from_micros(1)));
+                        let early = expected.at.checked_duration_since(popped.at);
+                        prop_assert!(early.is_some_and(|early| early < Duration::from_micros(1)));
                         prop_assert_eq!(popped.key, expected.key);
                     }
                 } else {

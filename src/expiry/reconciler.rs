@@ -167,6 +167,8 @@ impl Reconciler {
             .doing("reconcile")
             .with_retry(|connection| remembered.overdue(connection, before_ms, CHECK_KEYS_MAX))?;
         self.suspects.keep_only(&overdue);
+        let mut overdue = overdue;
+        overdue.retain(|key| !self.suspects.is_waiting(key, received.proof));
         let mut missed = MissedKeys::default();
         let resolved =
             overdue.chunks(PACKET_KEYS_MAX).try_for_each(|keys| self.resolve(keys, received, &mut missed));

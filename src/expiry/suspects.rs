@@ -25,6 +25,12 @@ impl Suspects {
         self.since.retain(|key, _| overdue.contains(key.as_slice()));
     }
 
+    /// Whether asking for the key can change nothing yet: no canary that was set after it had been found gone
+    /// was announced.
+    pub(super) fn is_waiting(&self, key: &[u8], proof: Option<CanaryProof>) -> bool {
+        self.since.get(key).is_some_and(|since| proof.is_none_or(|proof| proof.number <= *since))
+    }
+
     /// Records that a key is gone, while `canary` is the number of the last canary. True if the key was
     /// missed: a canary that was set after the key had been found gone was announced, and every key that was
     /// received before that announcement, i.e. before `done_until`, has been pushed. This key's event would
@@ -57,6 +63,17 @@ mod tests {
         assert!(!suspects.record_gone(b"a", 8, proof(8), now), "its event may be in the inbox");
         assert!(suspects.record_gone(b"a", 9, proof(8), later));
         assert!(!suspects.record_gone(b"b", 9, proof(9), later), "it is gone for the first time");
+    }
+
+    /// Where no canary is announced, thousands of keys would be asked for each second, for nothing.
+    #[test]
+    fn a_key_is_asked_for_again_when_that_can_show_something() {
+        let (mut suspects, now) = (Suspects::default(), Instant::now());
+        let proof = |number| Some(CanaryProof { number, at: now });
+        assert!(!suspects.is_waiting(b"a", None), "it was not asked for yet");
+        suspects.record_gone(b"a", 7, None, now);
+        assert!(suspects.is_waiting(b"a", None) && suspects.is_waiting(b"a", proof(7)));
+        assert!(!suspects.is_waiting(b"a", proof(8)));
     }
 
     #[test]

@@ -22,6 +22,9 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 const CHECKS_PER_SILENCE: u32 = 6;
 /// The first silence may be a FLUSHALL, which announces nothing.
 const SILENCES_BEFORE_ALARM: u32 = 2;
+/// As many where the server may evict keys and cannot say so: each canary may have been evicted, but hardly
+/// so many in a row.
+const UNSEEN_SILENCES_BEFORE_ALARM: u32 = 20;
 /// If the server refuses to set the canary, pandad tries again after this time.
 const DENIED_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 /// The first and the longest pause between two reconnects because of silence.
@@ -177,7 +180,11 @@ impl CanaryProbe {
         }
         self.state = CanaryState::Idle(now);
         self.silences += 1;
-        if self.silences < SILENCES_BEFORE_ALARM || self.canary.has_unseen_evictions() {
+        let enough = match self.canary.has_unseen_evictions() {
+            true => UNSEEN_SILENCES_BEFORE_ALARM,
+            false => SILENCES_BEFORE_ALARM,
+        };
+        if self.silences < enough {
             return CanaryReport::Nothing;
         }
         self.silence(now, due)

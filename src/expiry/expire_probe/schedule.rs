@@ -151,7 +151,7 @@ impl ProbeSchedule {
         {
             let is_awaited = may_await && !context.canary.is_any(&key);
             if is_awaited {
-                context.awaited.begin(&key);
+                context.awaited.begin(&key, true);
             }
             packet.keys.push(ProbedKey { key, due: Some(due), is_awaited });
         }
@@ -169,10 +169,10 @@ impl ProbeSchedule {
                 KeyChange::Evicted => {
                     let is_due = self.deadlines.is_due(&key, server_now);
                     self.deadlines.forget(&key);
-                    let is_awaited = context.awaited.settle(&key);
+                    let was_due = context.awaited.settle_evicted(&key);
                     // The server has deleted it in the moment between its deadline and its expiry. Without
                     // reconcile only expired keys are pushed; a key before its deadline is found there.
-                    if (is_due || is_awaited) && context.reconciliation == Reconciliation::On {
+                    if (is_due || was_due) && context.reconciliation == Reconciliation::On {
                         context.inbox.put(&key);
                     }
                 }
@@ -250,8 +250,12 @@ impl ProbeSchedule {
         for probed in packet.keys {
             self.on_pttl_reply(probed, replies.next(), now);
         }
-        if packet.scan.is_some() {
-            self.on_scan_reply(replies.next(), now);
+        if let Some(asked) = &packet.scan {
+            let reply = replies.next();
+            // A sweep that was begun anew meanwhile does not go on where the one before was.
+            if self.sweep.is_at(asked) {
+                self.on_scan_reply(reply, now);
+            }
         }
         self.context.counters.late_us.store(self.lateness.worst(now, self.sweep.lateness()), Relaxed);
     }

@@ -90,6 +90,11 @@ impl Sweep {
         Some(self.cursor.get_or_insert_with(|| b"0".to_vec()).clone())
     }
 
+    /// Whether the step under way is that of this cursor.
+    pub(super) fn is_at(&self, cursor: &[u8]) -> bool {
+        self.cursor.as_deref() == Some(cursor)
+    }
+
     /// Records the reply to a step. True at the end of a sweep.
     pub(super) fn record_step(&mut self, cursor: &[u8], now: Instant) -> bool {
         let over = cursor == b"0";

@@ -61,7 +61,7 @@ impl NamedBrokers {
             (None, Some(id)) => known.id = Some(id.clone()),
             _ => {}
         }
-        for one in &metadata.brokers {
+        for one in metadata.brokers.iter().take(NAMED_MAX) {
             if let Some(address) = BrokerAddress::new(&one.host, one.port) {
                 known.brokers.insert(address, now);
             }

@@ -122,9 +122,9 @@ impl Cursor {
         })
     }
 
-    /// Whether the owner knows that the partition can be read.
-    pub(super) fn is_reported(&self) -> bool {
-        self.reported_well
+    /// Whether the owner knows that the partition can be read, or that a transaction holds it up.
+    pub(super) fn is_answered(&self) -> bool {
+        self.reported_well || self.blocked_since.is_some()
     }
 
     /// Whether an answer that leaves the partition out, because nothing of it has changed, says something

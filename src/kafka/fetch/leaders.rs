@@ -38,6 +38,11 @@ impl KnownLeaders {
         !self.doubts.is_empty()
     }
 
+    /// Forgets the doubts of topics that are not read any more: nobody asks for these.
+    pub(super) fn forget_doubts_but(&mut self, topics: &BTreeSet<Arc<str>>) {
+        self.doubts.retain(|one, _| topics.contains(&one.topic));
+    }
+
     /// Takes what the broker `said_by` says of these topics. `is_read`: the partition is read from its
     /// leader, and that leader answers.
     pub(super) fn take(

@@ -342,6 +342,7 @@ impl PartitionRouter {
                 return Ok(());
             }
         }
+        self.leaders.forget_doubts_but(&topics);
         if self.leaders.has_doubts() {
             // Another broker says soon which of two is right.
             self.refresh_at = Instant::now() + self.context.config.doubt_interval;

@@ -267,6 +267,21 @@ impl SetPath {
         Ok(taken)
     }
 
+    fn is_complete(&self, path: &Path) -> bool {
+        self.complete.as_deref().is_some_and(|complete| path.starts_with(complete))
+    }
+
+    /// Whether the file that had this key can be this one by its name. A complete file gets `.1` and so on if
+    /// its name is taken.
+    fn may_be_named(&self, key: &Path, part: &LogPart) -> bool {
+        let numbered = || {
+            let name = part.key.as_os_str().as_encoded_bytes();
+            let end = name.strip_prefix(key.as_os_str().as_encoded_bytes())?.strip_prefix(b".")?;
+            Some(!end.is_empty() && end.iter().all(u8::is_ascii_digit))
+        };
+        part.key == *key || self.is_complete(&part.path) && numbered().unwrap_or(false)
+    }
+
     /// The files that the journal does not know, as they were before it was read.
     fn other_parts(
         &self,
@@ -283,7 +298,7 @@ impl SetPath {
         let mut parts = Vec::new();
         for part in after {
             // The number of a removed file may already be that of another one, which then has another name.
-            let is_same = |earlier: &LogPart| earlier.key == part.key;
+            let is_same = |earlier: &LogPart| self.may_be_named(&earlier.key, &part);
             let earlier = match known.entry(numbers(part.id)) {
                 Entry::Occupied(earlier) if is_same(earlier.get()) => Some(earlier.remove()),
                 _ => None,
@@ -296,8 +311,8 @@ impl SetPath {
                 Some(_) if may_change => return Err(changed(&part, "grows")),
                 Some(_) => parts.push(LogPart { doubt: Some("it grew while it was looked at"), ..part }),
                 None if may_change => return Err(changed(&part, "has just come")),
-                // It began behind the journal's last mark.
-                None if part.is_any_name => {}
+                // It began behind the journal's last mark. A complete one did not.
+                None if part.is_any_name && !self.is_complete(&part.path) => {}
                 None => parts.push(part),
             }
         }

@@ -112,8 +112,11 @@ fn an_evicted_canary_is_no_silence() {
     assert_eq!(run.probe.life(), CANARY_LIFE);
     // The server says nothing about what it evicts.
     run.canary.set_unseen_evictions(true);
-    for _ in 0..10 {
+    for _ in 1..UNSEEN_SILENCES_BEFORE_ALARM {
         run.live();
         assert_eq!(run.checks(7), CanaryReport::Nothing);
     }
+    // So many in a row are no evictions.
+    run.live();
+    assert_eq!(run.checks(7), CanaryReport::Silent);
 }

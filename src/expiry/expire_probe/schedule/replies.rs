@@ -121,7 +121,7 @@ impl ProbeSchedule {
             }
         } else if left == KEY_GONE && self.may_await(now) {
             if !is_awaited {
-                context.awaited.begin(key);
+                context.awaited.begin(key, false);
             }
             context.awaited.record_gone(key, context.canary.number());
         } else {

@@ -212,3 +212,29 @@ fn an_evicted_key_that_was_due_is_pushed() {
         assert!(!schedule.deadlines.record_seen(b"k:not"));
     }
 }
+
+/// The clock's step and the answer to a step of the sweep come in one packet. The sweep begins anew, and does
+/// not go on where the one before was.
+#[test]
+fn a_sweep_that_begins_anew_takes_no_answer_to_the_one_before() {
+    let (context, _owner) = context(Reconciliation::Off);
+    let now = Instant::now();
+    let mut schedule = ProbeSchedule::new(&context, now);
+    let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+    for (seconds, begins_anew, goes_on) in [(0, false, Some("7")), (9, true, Some("0"))] {
+        let now = now + Duration::from_secs(seconds);
+        let packet = schedule.compose(now);
+        let asked = packet.scan.clone().unwrap();
+        if begins_anew {
+            schedule.sweep.restart(now);
+        }
+        let scan = CommandReply::Array(vec![bulk("7"), Value::Array(Vec::new())]);
+        let before = usize::from(packet.leading_write.is_some()) + packet.keys.len() + 1;
+        let before = before + usize::from(packet.canary.is_some());
+        let mut replies: Vec<CommandReply> = (0..before).map(|_| CommandReply::Integer(1)).collect();
+        replies.push(scan);
+        schedule.record_replies(packet, replies, TimeAsked { sent: now, received: now }, now);
+        let next = schedule.sweep.next_step(now);
+        assert_eq!(next.as_deref(), goes_on.map(str::as_bytes), "{asked:?}");
+    }
+}

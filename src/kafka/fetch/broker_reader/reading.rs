@@ -31,7 +31,7 @@ const SESSIONS_SINCE: i16 = 7;
 /// Brokers with this highest version of Fetch, or a higher one, put only those partitions to the end of a
 /// session's line that were served. Older ones also put those there of which only the end has moved, so that
 /// others could fill each answer for good.
-const FAIR_SESSIONS_SINCE: i16 = 12;
+const FAIR_SESSIONS_SINCE: i16 = 13;
 
 impl BrokerReader {
     pub(super) fn isolation(&self) -> Isolation {
@@ -67,7 +67,7 @@ impl BrokerReader {
             return Ok(None);
         }
         let is_settled =
-            self.cursors.values().all(|one| one.is_reported() || one.next_fetch(usual).is_none());
+            self.cursors.values().all(|one| one.is_answered() || one.next_fetch(usual).is_none());
         let most = match version {
             SESSIONS_SINCE.. if !self.session.is_denied() => usize::MAX,
             _ => FETCH_PARTITIONS_MAX,

@@ -152,3 +152,52 @@ fn a_new_file_of_the_same_name_and_number_is_not_read_instead() {
     part.id = RealDisk.stat(&part.path).unwrap().id;
     assert!(text(&part) == all, "{}", text(&part));
 }
+
+/// What happens when the journal is opened to be read.
+struct Meanwhile(std::sync::Mutex<Option<Set>>);
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
+}
+
+impl Faults for Meanwhile {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
+        if path.extension().is_some_and(|end| end == "journal")
+            && let Some(set) = self.0.lock().unwrap().as_mut()
+        {
+            set.writers.finish(&CompleteBefore::all(1)).unwrap();
+        }
+        RealDisk.open(path, how)
+    }
+}
+
+/// While the set is looked at, a complete file is moved, and another one has its name there already. If files
+/// change each time, the last look counts.
+#[test]
+fn a_complete_file_that_gets_a_number_while_it_is_looked_for_is_read() {
+    for is_gone in [false, true] {
+        let mut set = Set::new("{key}/{%Y}.log");
+        for _ in 0..2 {
+            set.write("a/2026.log", 1);
+            set.settle();
+            set.writers.finish(&CompleteBefore::all(1)).unwrap();
+            set.write("a/2026.log", 1);
+            set.settle();
+        }
+        let (path, root) = (set.path.clone(), set.dir.0.clone());
+        let names = |directory: &str| fs::read_dir(root.join(directory)).map_or(0, Iterator::count);
+        assert_eq!((names("logs/a"), names("done/a")), (1, 2));
+        if is_gone {
+            // What has come into the directory meanwhile was complete.
+            fs::rename(root.join("done/a/2026.log"), root.join("kept")).unwrap();
+        }
+        let disk = disk_with(&Arc::new(Meanwhile(Some(set).into())));
+        let log = path.look(&disk, LOOKS).map_err(|_| "refused").unwrap();
+        let mut lines: Vec<String> = log.parts.iter().map(text).collect();
+        lines.sort();
+        let expected: String = (i64::from(is_gone)..4).map(|n| format!("line {n}\n")).collect();
+        assert_eq!((lines.concat(), names("logs/a")), (expected, 0), "{:?}", log.doubts);
+    }
+}
