@@ -9,11 +9,12 @@ use crate::support::servers::victim;
 use crate::support::wait::seconds;
 use crate::support::{all, unique};
 
-/// The lines of an outage: `unreachable` at the start, `lost` later.
+/// The lines of an outage: `unreachable` at the start, `lost` later, or that it closed the connection.
 fn down(daemon: &Daemon) -> Vec<String> {
-    let mut lines = daemon.log_lines("unreachable");
-    lines.extend(daemon.log_lines("lost").into_iter().filter(|line| !line.contains("unreachable")));
-    lines
+    let says = |line: &String| {
+        ["unreachable", "lost", "closed the connection"].iter().any(|word| line.contains(word))
+    };
+    daemon.log_lines("WARN").into_iter().filter(says).collect()
 }
 
 #[track_caller]

@@ -79,7 +79,8 @@ class Answers:
                 time.sleep(0.1)
 
     def delete(self, topic):
-        AdminClient(self.common).delete_topics([topic], operation_timeout=30)[topic].result()
+        admin = AdminClient(self.common)
+        admin.delete_topics([topic], operation_timeout=30, request_timeout=30)[topic].result()
         return {}
 
     def alter(self, topic, partitions):

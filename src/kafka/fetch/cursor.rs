@@ -205,6 +205,11 @@ impl Cursor {
             let mut fetched = self.hand_over(span.next, answer.high_watermark, Payload::RecordSet(wire));
             fetched.bytes = span.bytes as u64;
             fetched.base = span.base;
+            let (high_watermark, last_stable) = (answer.high_watermark, answer.last_stable);
+            // A session's later answers leave the partition out as long as the transaction is open.
+            if self.is_blocked_at(LogEnds { high_watermark, last_stable }, committed) {
+                self.blocked_since = Some(Instant::now());
+            }
             return Meaning::Records(fetched);
         }
         if !set.is_empty() {
@@ -235,6 +240,11 @@ impl Cursor {
         }
     }
 
+    /// Whether an open transaction holds up the records behind the position.
+    fn is_blocked_at(&self, ends: LogEnds, committed: bool) -> bool {
+        committed && (0..=self.at).contains(&ends.last_stable) && ends.high_watermark > self.at
+    }
+
     fn take_empty(&mut self, ends: LogEnds, committed: bool, config: &FetchConfig) -> Meaning {
         let end = ends.high_watermark;
         if end < self.at {
@@ -243,8 +253,7 @@ impl Cursor {
                 self.at
             ));
         }
-        let blocked_by = committed && (0..=self.at).contains(&ends.last_stable) && end > self.at;
-        if !blocked_by {
+        if !self.is_blocked_at(ends, committed) {
             (self.blocked_since, self.blocked_by) = (None, None);
         } else if self.blocked_since.get_or_insert_with(Instant::now).elapsed() > config.blocked_log_after {
             if let Some(why) = &self.blocked_by {
