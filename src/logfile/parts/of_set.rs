@@ -87,7 +87,8 @@ impl SetPath {
             parts: Vec::new(),
             doubts,
         };
-        let taken = self.known_parts(&**disk, &state, looks, &mut log)?;
+        let listed = after.iter().map(|part| &part.path).collect();
+        let taken = self.known_parts((&**disk, &listed), &state, looks, &mut log)?;
         log.parts.extend(self.other_parts(before.files, after, &taken, looks)?);
         self.order(&mut log.parts);
         Ok(log)
@@ -225,7 +226,7 @@ impl SetPath {
     /// Adds the files that the journal knows, each up to its last mark.
     fn known_parts(
         &self,
-        disk: &dyn Disk,
+        (disk, listed): (&dyn Disk, &BTreeSet<&PathBuf>),
         state: &JournalState,
         looks: u32,
         log: &mut SettledLog,
@@ -244,6 +245,7 @@ impl SetPath {
             let at = moved.map_or(&path, |(to, _)| to);
             let Some(part) = find_known(disk, at, wanted, looks)? else {
                 if known.closing_to().is_some() {
+                    log.parts.extend(self.published_since(disk, listed, closing));
                     continue;
                 }
                 // Somebody may have compressed it, although it is not finished.
@@ -265,6 +267,19 @@ impl SetPath {
             log.doubts.push(format!("{} more that the journal knows are not there", counted(more, "file")));
         }
         Ok(taken)
+    }
+
+    /// What a complete file has become, if that was published after the names were listed.
+    fn published_since(
+        &self,
+        disk: &dyn Disk,
+        listed: &BTreeSet<&PathBuf>,
+        closing: Option<(PathBuf, bool)>,
+    ) -> Option<LogPart> {
+        let (to, _) = closing.filter(|(to, _)| !listed.contains(to))?;
+        let stat = disk.stat(&to).ok().filter(|stat| stat.kind == FileKind::File)?;
+        let (key, moved_to) = (self.key(&to), self.complete.clone());
+        Some(LogPart { key, moved_to, ..LogPart::new(to, stat) })
     }
 
     fn is_complete(&self, path: &Path) -> bool {
@@ -311,8 +326,8 @@ impl SetPath {
                 Some(_) if may_change => return Err(changed(&part, "grows")),
                 Some(_) => parts.push(LogPart { doubt: Some("it grew while it was looked at"), ..part }),
                 None if may_change => return Err(changed(&part, "has just come")),
-                // It began behind the journal's last mark. A complete one did not.
-                None if part.is_any_name && !self.is_complete(&part.path) => {}
+                // It began behind the journal's last mark.
+                None if part.is_any_name => {}
                 None => parts.push(part),
             }
         }
