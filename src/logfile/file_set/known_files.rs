@@ -1,7 +1,7 @@
 //! The files that the journal of a set knows, and which of them the records of a path go to: a file whose
 //! period is complete takes no more lines, so late ones go to a file beside it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -62,6 +62,12 @@ impl KnownFiles {
             known.closing = Some(to);
         }
         self.late.retain(|_, late| late != path);
+    }
+
+    /// The names that files will get that are about to be moved. A file of late lines and another one that
+    /// got a number could want the same.
+    pub(super) fn reserved(&self) -> BTreeSet<PathBuf> {
+        self.files.values().filter_map(|known| known.closing.clone()).collect()
     }
 
     /// Nothing more goes to the file.

@@ -1,6 +1,7 @@
 //! Moves a complete file to where others take it from, compressed if that is asked for. Nothing that is there
 //! is replaced.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -24,16 +25,24 @@ pub(super) enum Publication {
     Uncompressed,
 }
 
-/// Where a file can be moved: to this path, or with `.1`, `.2` and so on appended if the path is taken. Then
-/// comes the end of its name.
+/// Where a file can be moved: to this path, or with `.1`, `.2` and so on appended if the path is taken, or
+/// `reserved` for another file. Then comes the end of its name.
 ///
 /// # Errors
 /// The disk refuses, or every name is taken.
-pub(super) fn free_name(disk: &dyn Disk, path: &Path, is_compressed: bool) -> io::Result<PathBuf> {
+pub(super) fn free_name(
+    disk: &dyn Disk,
+    path: &Path,
+    is_compressed: bool,
+    reserved: &BTreeSet<PathBuf>,
+) -> io::Result<PathBuf> {
     let end = if is_compressed { COMPRESSED } else { "" };
     for number in 0..NAMES_MAX {
         let taken = if number == 0 { String::new() } else { format!(".{number}") };
         let name = with_suffix(path, &format!("{taken}{end}"));
+        if reserved.contains(&name) {
+            continue;
+        }
         match disk.stat_link(&name) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(name),

@@ -109,10 +109,11 @@ impl FileWriters {
         complete_dir: &Path,
         files: Vec<(&PathBuf, FileNumber, bool)>,
     ) -> Result<(), AppendError> {
-        let mut named = Vec::new();
+        let (mut named, mut reserved) = (Vec::new(), self.known.reserved());
         for (path, number, gzip) in files {
-            let below = path.strip_prefix(&self.root).unwrap_or(path);
-            let to = free_name(&*self.disk, &complete_dir.join(below), gzip).map_err(AppendError::Retry)?;
+            let to = complete_dir.join(path.strip_prefix(&self.root).unwrap_or(path));
+            let to = free_name(&*self.disk, &to, gzip, &reserved).map_err(AppendError::Retry)?;
+            reserved.insert(to.clone());
             named.push((path, number, to));
         }
         if named.is_empty() {

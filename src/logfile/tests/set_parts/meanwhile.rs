@@ -50,7 +50,7 @@ fn look_while_written(complete_gzip: bool) {
                         .unwrap();
                     fs::remove_file(&moved).unwrap();
                 }
-                // A look takes longer on a busy machine, and after twenty that met a change what is there counts.
+                // A look takes longer on a busy machine, and the last of twenty counts anyhow.
                 std::thread::sleep(Duration::from_millis(200));
             }
             set
