@@ -202,3 +202,24 @@ fn a_complete_file_that_gets_a_number_while_it_is_looked_for_is_read() {
         assert_eq!((lines.concat(), names("logs/a")), (expected, 0), "{:?}", log.doubts);
     }
 }
+
+/// The third file of late lines is about to be moved, and so is another one, which would get the number that
+/// stands in the name of the third.
+#[test]
+fn two_files_that_are_being_compressed_get_two_names() {
+    let mut set = Set::compressing("{key}/{%Y}.log", true);
+    let done = set.dir.0.join("done/a");
+    fs::create_dir_all(&done).unwrap();
+    for name in ["2026.log.late.gz", "2026.log.late.1.gz", "2026.log.late.2.gz"] {
+        fs::write(done.join(name), gzipped("an older one\n")).unwrap();
+    }
+    for name in ["a/2026.log.late.3", "a/2026.log.late"] {
+        set.write(name, 1);
+    }
+    set.settle();
+    set.writers.finish(&CompleteBefore::all(1)).unwrap();
+    let closing = set.ledger.numbered_files().into_iter().filter_map(|(_, _, to)| to);
+    let closing: std::collections::BTreeSet<PathBuf> = closing.collect();
+    let expected = ["a/2026.log.late.3.gz", "a/2026.log.late.3.1.gz"].map(PathBuf::from);
+    assert_eq!(closing, expected.into());
+}
