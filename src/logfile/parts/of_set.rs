@@ -234,6 +234,8 @@ impl SetPath {
         let (mut taken, mut missing, mut copies) = (Taken::default(), Vec::new(), Vec::new());
         let here = |known: &JournalledFile| Some(self.template.located_in(self.root(), known.path()?));
         taken.paths = state.files.values().filter_map(here).collect();
+        let begun = state.files.values().filter(|known| known.place.end == 0);
+        taken.begun = begun.filter_map(|known| Some((here(known)?, numbers(known.place.file)))).collect();
         for (number, known) in state.files.iter().filter(|(_, known)| known.place.end > 0) {
             let Some(path) = here(known) else { continue };
             let wanted = WantedFile::one_of(&taken.paths, (*number, &known.place), &state.recent);
@@ -322,6 +324,8 @@ impl SetPath {
                 continue;
             }
             match earlier {
+                // Its lines were settled after the journal's last mark.
+                Some(earlier) if taken.has_begun(&earlier) => {}
                 Some(earlier) if earlier.bytes == part.bytes => parts.push(part),
                 Some(_) if may_change => return Err(changed(&part, "grows")),
                 Some(_) => parts.push(LogPart { doubt: Some("it grew while it was looked at"), ..part }),
@@ -343,11 +347,18 @@ impl SetPath {
 struct Taken {
     paths: BTreeSet<PathBuf>,
     ids: BTreeSet<(u64, u64)>,
+    /// The paths and numbers of those of which nothing was settled.
+    begun: BTreeSet<(PathBuf, (u64, u64))>,
 }
 
 impl Taken {
     fn has(&self, part: &LogPart) -> bool {
         self.ids.contains(&numbers(part.id)) || self.paths.contains(&part.path)
+    }
+
+    /// Whether nothing of this file, as it was listed before, was settled when the journal was read.
+    fn has_begun(&self, earlier: &LogPart) -> bool {
+        self.begun.contains(&(earlier.path.clone(), numbers(earlier.id)))
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use super::*;
+use crate::logfile::disk::FileStat;
 
 /// Says so when it is dropped.
 struct Over<'a>(&'a AtomicBool);
@@ -61,15 +62,12 @@ fn look_while_written(complete_gzip: bool) {
         let mut looks = 0;
         while started.elapsed() < Duration::from_secs(3) {
             let log = path.settled().unwrap();
-            let mut found: Vec<i64> = Vec::new();
-            for part in &log.parts {
-                let number = |line: &str| line.strip_prefix("line ").unwrap().parse::<i64>().unwrap();
-                found.extend(text(part).lines().map(number));
-            }
+            let texts: Vec<(&LogPart, String)> = log.parts.iter().map(|part| (part, text(part))).collect();
+            let number = |line: &str| line.strip_prefix("line ").unwrap().parse::<i64>().unwrap();
+            let mut found: Vec<i64> = texts.iter().flat_map(|(_, text)| text.lines().map(number)).collect();
             found.sort_unstable();
             let expected: Vec<i64> = (0..log.partitions[0].position).collect();
-            assert_eq!(found.len(), expected.len(), "{:?}", log.doubts);
-            assert_eq!((found == expected, log.doubts), (true, Vec::new()));
+            assert_eq!((found == expected, &log.doubts), (true, &Vec::new()), "{found:?} in {texts:#?}");
             position.store(log.partitions[0].position, Relaxed);
             looks += 1;
         }
@@ -200,6 +198,56 @@ fn a_complete_file_that_gets_a_number_while_it_is_looked_for_is_read() {
         lines.sort();
         let expected: String = (i64::from(is_gone)..4).map(|n| format!("line {n}\n")).collect();
         assert_eq!((lines.concat(), names("logs/a")), (expected, 0), "{:?}", log.doubts);
+    }
+}
+
+/// What happens once the journal was read.
+struct Afterwards {
+    is_read: AtomicBool,
+    is_done: AtomicBool,
+    set: std::sync::Mutex<Set>,
+}
+
+impl std::fmt::Debug for Afterwards {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Afterwards")
+    }
+}
+
+impl Faults for Afterwards {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
+        self.is_read.fetch_or(path.extension().is_some_and(|end| end == "journal"), Relaxed);
+        RealDisk.open(path, how)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        let is_journal = path.to_string_lossy().contains("journal");
+        if self.is_read.load(Relaxed) && !is_journal && !self.is_done.swap(true, Relaxed) {
+            let mut set = self.set.lock().unwrap();
+            set.settle();
+            set.writers.finish(&CompleteBefore::all(1)).unwrap();
+        }
+        RealDisk.stat(path)
+    }
+}
+
+/// Nothing of a file is settled when the journal is read, and then all of it, and the file is moved to a name
+/// that another one has, so that it gets a number.
+#[test]
+fn lines_that_are_settled_after_the_look_are_not_read() {
+    for looks in [1, LOOKS] {
+        let mut set = Set::new("{key}/{%Y}.log");
+        set.write("a/2026.log", 1);
+        set.settle();
+        set.writers.finish(&CompleteBefore::all(1)).unwrap();
+        set.write("a/2026.log", 1);
+        let (path, done) = (set.path.clone(), set.dir.0.join("done/a"));
+        let meanwhile = Afterwards { is_read: false.into(), is_done: false.into(), set: set.into() };
+        let disk = disk_with(&Arc::new(meanwhile));
+        let log = path.look(&disk, looks).unwrap();
+        assert_eq!(done.read_dir().unwrap().count(), 2);
+        let lines: Vec<String> = log.parts.iter().map(text).collect();
+        assert_eq!((lines, log.partitions[0].position), (vec!["line 0\n".to_owned()], 1), "{:?}", log.doubts);
     }
 }
 
