@@ -222,6 +222,9 @@ pub enum GroupEvent {
     /// The group has these offsets now. Other offsets of the same commit may have been refused, and
     /// must be committed again.
     Committed(Vec<(TopicPartition, i64)>),
+    /// The group refuses the offsets of these partitions, which are in the commit that is answered next,
+    /// and may take those of others.
+    Refused(Vec<TopicPartition>),
     /// The group cannot be reached, or refuses a request; the request is repeated. The text says
     /// why.
     Failed(String),

@@ -3,8 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::time::{Duration, Instant};
 
 use crate::record::TopicPartition;
+
+/// An offset that the group has refused is committed again after this time.
+const REFUSED_PAUSE: Duration = Duration::from_secs(3);
 
 /// A map with the numbers of partitions as keys. This journal itself gave the numbers.
 pub(super) type NumberMap<V> = HashMap<u32, V, BuildHasherDefault<NumberHasher>>;
@@ -44,6 +48,8 @@ pub(super) struct GroupView {
     pub(super) is_unanswered: bool,
     /// Partitions whose commits carry a token, because the group's storage has room for one.
     token_room: HashSet<TopicPartition>,
+    /// Partitions whose offsets the group refuses, and when it last did.
+    refused: NumberMap<Instant>,
 }
 
 impl GroupView {
@@ -100,6 +106,22 @@ impl GroupView {
             self.own.insert(index, value);
             self.tokens.insert(index);
         }
+        self.refused.remove(&index);
+    }
+
+    /// Records that the group refuses the offset of this partition, and may take those of others.
+    pub(super) fn record_refused(&mut self, index: u32, now: Instant) {
+        self.refused.insert(index, now);
+    }
+
+    /// Whether the group refuses the offsets of this partition.
+    pub(super) fn refuses(&self, index: u32) -> bool {
+        self.refused.contains_key(&index)
+    }
+
+    /// Whether an offset of this partition is to be committed now, as far as refusals matter.
+    pub(super) fn is_due(&self, index: u32, now: Instant) -> bool {
+        self.refused.get(&index).is_none_or(|at| now.saturating_duration_since(*at) >= REFUSED_PAUSE)
     }
 
     /// Forgets which offsets the group holds. Other members have the partitions now and may commit other
@@ -108,6 +130,7 @@ impl GroupView {
         self.acknowledged.clear();
         self.own.clear();
         self.tokens.clear();
+        self.refused.clear();
     }
 
     /// Records that the partition goes on in another history. Returns the offsets of the old history that

@@ -3,6 +3,7 @@
 
 mod files;
 mod periods;
+mod refused;
 mod taken_over;
 mod together;
 
@@ -197,7 +198,8 @@ impl Ledger {
 
     /// Whether the group holds the written position of every assigned partition, by a commit of the
     /// partition's present history. If so, a member that takes a partition over goes on exactly where this
-    /// journal ends.
+    /// journal ends. Partitions whose offsets the group refuses do not count: nothing more of these is
+    /// written, and what becomes of a partition does not depend on others.
     ///
     /// While several journals share a group, nothing more may be written until this is true. Otherwise, if
     /// this journal failed, the others would follow an offset of another history, and would skip or repeat
@@ -205,8 +207,9 @@ impl Ledger {
     /// in its group need not wait, because no other journal decides by its commits.
     pub fn group_holds_all(&self) -> bool {
         let inner = self.lock();
-        let holds =
-            |index: u32, written: i64| !inner.group.lacks(index, written) && inner.group.has_token(index);
+        let holds = |index: u32, written: i64| {
+            !inner.group.lacks(index, written) && inner.group.has_token(index) || inner.group.refuses(index)
+        };
         inner.written.iter().all(|(index, written)| holds(*index, *written))
     }
 

@@ -6,6 +6,7 @@ mod marks;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::io;
+use std::time::Instant;
 
 use super::disk::FileId;
 use super::group_view::{GroupView, NumberMap};
@@ -241,19 +242,24 @@ impl LedgerState {
     }
 
     pub(super) fn uncommitted(&self) -> impl Iterator<Item = (u32, i64)> {
-        self.state.partitions.iter().filter_map(|(index, state)| {
+        let now = Instant::now();
+        self.state.partitions.iter().filter_map(move |(index, state)| {
             let assigned = self.written.contains_key(index);
-            let differs = self.group.lacks(*index, state.position);
+            let differs = self.group.lacks(*index, state.position) && self.group.is_due(*index, now);
             (assigned && differs).then_some((*index, state.position))
         })
     }
 
-    /// The settled positions of assigned partitions, without those that the group holds already.
+    /// The settled positions of assigned partitions, without those that the group holds already, or has
+    /// just refused.
     pub(super) fn to_commit(&self, settled: &[SettledPosition]) -> Vec<(u32, i64)> {
+        let now = Instant::now();
         let positions = settled.iter().map(|one| (one.index, one.position));
         positions
             .filter(|(index, position)| {
-                self.written.contains_key(index) && self.group.lacks(*index, *position)
+                self.written.contains_key(index)
+                    && self.group.lacks(*index, *position)
+                    && self.group.is_due(*index, now)
             })
             .collect()
     }

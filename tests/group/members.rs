@@ -97,7 +97,7 @@ impl Member {
                 }
                 Ok(GroupEvent::Fenced(why)) => self.fenced = Some(why),
                 Ok(GroupEvent::Committed(offsets)) => self.committed = offsets,
-                Ok(GroupEvent::Reached) => {}
+                Ok(GroupEvent::Reached | GroupEvent::Refused(_)) => {}
                 Ok(GroupEvent::Failed(why)) => println!("{}: {why}", self.setup.instance),
                 Err(fault) => {
                     self.fault = Some(fault);

@@ -243,7 +243,7 @@ fn denied_topic_blocks_no_other() {
         kafka.create(topic, 1);
         Produce::seq(&kafka, topic, 1000).with("--base", base).run();
     }
-    let may = |may: bool| kafka.ask(json!({"do": "may_read", "topic": shut, "may": may}));
+    let may = |may: bool| kafka.ask(json!({"do": "may_read", "name": shut, "may": may}));
     may(false);
     let inv = Inv::log(&kafka, &format!("{open},{shut}"), &group).client(&kafka, ClientKind::Native);
     let mut daemon = Daemon::new(&inv);

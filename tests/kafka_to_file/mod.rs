@@ -30,6 +30,7 @@ mod other_numbers;
 mod quotas;
 mod recreated_topic;
 mod restart;
+mod rights;
 mod rotation;
 mod routes;
 mod seek;

@@ -191,17 +191,19 @@ class Answers:
         self.open.abort_transaction(30)
         return {}
 
-    def may_read(self, topic, may):
-        """Whether anybody may read the topic; that it is there, everybody may know."""
+    def may_read(self, name, may, kind="TOPIC", hidden=False):
+        """Whether anybody may read the topic or group, or may know that it is there."""
         admin = AdminClient(self.common)
-        named = (ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*")
+        named = (ResourceType[kind], name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*")
         if may:
             done = admin.delete_acls([AclBindingFilter(*named, AclOperation.ANY, AclPermissionType.ANY)])
         else:
             rules = [
                 (AclOperation.READ, AclPermissionType.DENY),
-                (AclOperation.DESCRIBE, AclPermissionType.ALLOW),
+                (AclOperation.ALL, AclPermissionType.ALLOW),
             ]
+            if hidden:
+                rules.append((AclOperation.DESCRIBE, AclPermissionType.DENY))
             done = admin.create_acls([AclBinding(*named, *rule) for rule in rules])
         for one in done.values():
             one.result(30)

@@ -197,6 +197,8 @@ impl FileAppender {
         let mut room = self.end.room();
         let mut positions: HashMap<TopicPartition, (u32, i64)> = HashMap::new();
         let mut files_left = self.end.files_max();
+        let ledger = self.ledger.clone();
+        let is_held_back = |partition: &TopicPartition| gate.is_shared() && ledger.is_refused(partition);
         while bytes < WRITE_BYTES_MAX
             && self.queue.front().is_some_and(|next| next.spans.len() <= files_left)
             && let Some(batch) = self.queue.pop_front()
@@ -204,7 +206,9 @@ impl FileAppender {
             let written =
                 positions.get(&batch.partition).copied().or_else(|| self.ledger.written(&batch.partition));
             match written {
-                Some((index, position)) if position == batch.from && continues(&batch) => {
+                Some((index, position))
+                    if position == batch.from && continues(&batch) && !is_held_back(&batch.partition) =>
+                {
                     let Some(batch) = self.cut_to_fit(batch, bytes, &mut room) else { return };
                     if let Some(truncated) = &batch.truncated {
                         let (partition, assignment) = (batch.partition.clone(), batch.assignment);

@@ -1,6 +1,6 @@
 //! For tests: an [`OffsetStore`] that a test controls, and short names for what it holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::offset_store::{HeldOffsets, OffsetStore, RefusedCommit};
@@ -17,6 +17,8 @@ pub(super) struct FakeGroup {
     pub(super) refused: BTreeMap<TopicPartition, Fault>,
     /// Partitions whose commits are refused.
     pub(super) refuses_commits: BTreeMap<TopicPartition, Fault>,
+    /// Those of `refuses_commits` whose topics are the reason.
+    pub(super) topics_refused: BTreeSet<TopicPartition>,
     /// Every commit of a member is refused with this code.
     pub(super) refuses_members: Option<ErrorCode>,
     /// Every call fails with this fault.
@@ -86,7 +88,9 @@ impl OffsetStore for FakeStore {
             let refusal = membership.map(|code| Fault::Retry(code.to_string())).or(refusal.cloned());
             match refusal {
                 Some(fault) => {
-                    refused.push(RefusedCommit { partition: one.partition.clone(), fault, membership });
+                    let is_topics = state.topics_refused.contains(&one.partition);
+                    let partition = one.partition.clone();
+                    refused.push(RefusedCommit { partition, fault, membership, is_topics });
                 }
                 None => {
                     state.offsets.insert(one.partition.clone(), (one.offset, one.metadata.clone()));

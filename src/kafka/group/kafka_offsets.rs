@@ -49,7 +49,8 @@ impl KafkaOffsets {
             Refusal::Code(code) if is_member && code.reaction() == Reaction::Membership => Some(code),
             _ => None,
         };
-        RefusedCommit { partition, fault, membership }
+        let is_topics = matches!(refusal, Refusal::Code(code) if code.is_of_topic());
+        RefusedCommit { partition, fault, membership, is_topics }
     }
 }
 

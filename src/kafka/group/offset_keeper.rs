@@ -183,7 +183,12 @@ impl OffsetKeeper {
         let outcome = self.offsets.commit(offsets, Instant::now());
         self.pass_on_refusal();
         match outcome {
-            CommitOutcome::Committed { offsets, .. } => self.report(GroupEvent::Committed(offsets)),
+            CommitOutcome::Committed { offsets, refused } => {
+                if !refused.is_empty() {
+                    self.report(GroupEvent::Refused(refused))?;
+                }
+                self.report(GroupEvent::Committed(offsets))
+            }
             CommitOutcome::Failed { fault, again } => {
                 self.ordered = Some(again);
                 self.fault(fault)

@@ -38,9 +38,9 @@ impl Committer {
 /// The result of one attempt to commit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CommitOutcome {
-    /// The group has these offsets. `is_partial`: it refused others, and the refusals were logged. The
+    /// The group has these offsets, and refuses those of these partitions, while it may take others. The
     /// owner of the thread orders the refused offsets again.
-    Committed { offsets: Vec<(TopicPartition, i64)>, is_partial: bool },
+    Committed { offsets: Vec<(TopicPartition, i64)>, refused: Vec<TopicPartition> },
     /// These offsets are to be committed again after a pause, unless the fault is `Fatal`.
     Failed { fault: Fault, again: Vec<Commit> },
 }
@@ -149,18 +149,20 @@ impl OffsetManager {
     /// it the right to commit them.
     pub(super) fn commit(&mut self, offsets: Vec<Commit>, now: Instant) -> CommitOutcome {
         if self.committer.is_none() {
-            return CommitOutcome::Committed { offsets: Vec::new(), is_partial: false };
+            return CommitOutcome::Committed { offsets: Vec::new(), refused: Vec::new() };
         }
         let mut refused: BTreeMap<TopicPartition, RefusedCommit> = match self.send(&offsets) {
             Ok(refused) => refused.into_iter().map(|one| (one.partition.clone(), one)).collect(),
             Err(fault) => return CommitOutcome::Failed { fault, again: offsets },
         };
         let (mut done, mut again, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+        let mut are_topics = Vec::new();
         for one in offsets {
             match refused.remove(&one.partition) {
                 None => done.push(one),
-                Some(RefusedCommit { fault, membership: None, .. }) => {
+                Some(RefusedCommit { fault, membership: None, is_topics, .. }) => {
                     faults.push(fault);
+                    are_topics.push(is_topics);
                     again.push(one);
                 }
                 Some(_) => {}
@@ -168,12 +170,17 @@ impl OffsetManager {
         }
         let gravest = faults.iter().cloned().fold(None, |fault, other| Some(graver(fault, other)));
         if let Some(fault) = gravest
-            && (done.is_empty() || matches!(fault, Fault::Fatal(_)))
+            && (done.is_empty() && are_topics.contains(&false) || matches!(fault, Fault::Fatal(_)))
         {
             return CommitOutcome::Failed { fault, again };
         }
-        for (one, fault) in again.iter().zip(&faults) {
-            self.note_refused(&one.partition, fault, now);
+        for ((one, fault), is_topics) in again.iter().zip(&faults).zip(are_topics) {
+            // What is refused of a topic is told by whoever reads it.
+            if is_topics {
+                log::debug!("{JOB}: {}: {fault}", one.partition);
+            } else {
+                self.note_refused(&one.partition, fault, now);
+            }
         }
         let mut committed = Vec::new();
         for one in done {
@@ -181,7 +188,8 @@ impl OffsetManager {
             committed.push((one.partition.clone(), one.offset));
             self.held.insert(one.partition.clone(), one);
         }
-        CommitOutcome::Committed { offsets: committed, is_partial: !again.is_empty() }
+        let refused = again.into_iter().map(|one| one.partition).collect();
+        CommitOutcome::Committed { offsets: committed, refused }
     }
 
     fn note_refused(&mut self, partition: &TopicPartition, fault: &Fault, now: Instant) {

@@ -28,6 +28,8 @@ pub(in crate::kafka) struct RefusedCommit {
     /// The code, if the coordinator refuses the committing member itself. The member's assignment has ended
     /// then or is about to end, and the commit cannot succeed as this member any more.
     pub(in crate::kafka) membership: Option<ErrorCode>,
+    /// Whether only this topic's offsets are refused: it is gone, or may not be read.
+    pub(in crate::kafka) is_topics: bool,
 }
 
 /// Gives the epoch of the claim for an offset that somebody else has set; the arguments are partition,

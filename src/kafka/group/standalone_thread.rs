@@ -202,10 +202,10 @@ impl StandaloneThread {
     /// owner is told a little later which ones were committed.
     fn commit(&mut self, offsets: Vec<Commit>) -> Result<(), OwnerGone> {
         match self.offsets.commit(offsets, Instant::now()) {
-            CommitOutcome::Committed { offsets, is_partial: false } => {
+            CommitOutcome::Committed { offsets, refused } if refused.is_empty() => {
                 self.report(GroupEvent::Committed(offsets))
             }
-            CommitOutcome::Committed { offsets, is_partial: true } => {
+            CommitOutcome::Committed { offsets, .. } => {
                 // The owner orders the refused offsets again as soon as it is told of the committed ones.
                 self.ordered = CommitOrder::Report(Instant::now() + self.pace.pauses.1 / 2, offsets);
                 Ok(())

@@ -109,6 +109,11 @@ impl ErrorCode {
         matches!(self.0, 3 | 5 | 6 | 8 | 9 | 56 | 74 | 75 | 78 | 100)
     }
 
+    /// Whether the answer to a commit says this of the partition's topic: it is gone, or may not be read.
+    pub fn is_of_topic(self) -> bool {
+        matches!(self.0, 3 | 29)
+    }
+
     fn name(self) -> Option<&'static str> {
         Some(match self.0 {
             -1 => "UNKNOWN_SERVER_ERROR",

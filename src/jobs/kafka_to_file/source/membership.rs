@@ -57,6 +57,7 @@ impl KafkaSource {
                     }
                     self.ledger.record_committed(&offsets);
                 }
+                GroupEvent::Refused(partitions) => self.ledger.whole().record_refused(&partitions),
                 GroupEvent::Revoked(until) => self.begin_release(Some(until)),
                 GroupEvent::Lost => self.begin_release(None),
                 GroupEvent::Named { id, silent } => {

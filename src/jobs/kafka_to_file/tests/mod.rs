@@ -9,6 +9,7 @@ mod filtered;
 mod formatter;
 mod one_member;
 mod openings;
+mod refused_topics;
 mod release;
 mod run_error;
 mod two_files;
@@ -202,9 +203,13 @@ impl Member {
     /// The group assigns the partition. `committed` is its offset and the metadata of a commit of
     /// this member, or `None` if the group has no offset.
     fn is_given(&mut self, committed: Option<(i64, String)>) {
+        self.is_given_one(&partition(), committed);
+    }
+
+    fn is_given_one(&mut self, partition: &TopicPartition, committed: Option<(i64, String)>) {
         let metadata = committed.clone().map_or_else(String::new, |(_, token)| token);
         self.says(GroupEvent::Assigned(vec![Assigned {
-            partition: partition(),
+            partition: partition.clone(),
             committed: committed.map(|(offset, _)| offset),
             metadata: OffsetMetadata::Text(metadata),
             new: false,
@@ -215,8 +220,12 @@ impl Member {
 
     /// Polls a reply with these offsets. Returns its lines, as a worker makes them for the sink.
     fn fetches(&mut self, from: i64, next: i64) -> FormattedBatch {
+        self.fetches_of(&partition(), self.assignments, from, next)
+    }
+
+    fn fetches_of(&mut self, of: &TopicPartition, assignment: u64, from: i64, next: i64) -> FormattedBatch {
         let payload = Payload::Absent;
-        let (partition, assignment) = (partition(), self.assignments);
+        let partition = of.clone();
         let fetched = Fetched {
             partition,
             from,

@@ -102,6 +102,14 @@ impl Bench {
         }
     }
 
+    #[track_caller]
+    fn next_refused(&mut self) -> Vec<TopicPartition> {
+        match self.next() {
+            OwnerMessage::Event(GroupEvent::Refused(all)) => all,
+            _ => panic!("a refusal was expected"),
+        }
+    }
+
     /// The refusals that the member's thread learns of.
     fn refusals(&self) -> Vec<(i32, ErrorCode)> {
         let refusals = self.member.try_iter().map(|order| match order {
@@ -242,7 +250,13 @@ fn a_refused_offset_delays_no_other() {
     let mut bench = Bench::assigned(2, LONG_RENEWAL);
     bench.store.state().refuses_commits.insert(t(0), retry("not allowed"));
     bench.order(KeeperOrder::Commit(vec![commit(0, 4), commit(1, 6)]));
+    assert_eq!(bench.next_refused(), [t(0)]);
     assert_eq!(bench.next_committed(), [(t(1), 6)]);
+    bench.store.state().topics_refused.insert(t(0));
+    bench.order(KeeperOrder::Commit(vec![commit(0, 4)]));
+    assert_eq!(bench.next_refused(), [t(0)]);
+    assert_eq!(bench.next_committed(), [], "the owner may order other offsets");
+    bench.store.state().topics_refused.clear();
     bench.order(KeeperOrder::Commit(vec![commit(0, 4)]));
     assert_eq!(bench.next_failure(), "not allowed");
     bench.store.state().refuses_commits.clear();

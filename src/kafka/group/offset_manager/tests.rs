@@ -70,7 +70,7 @@ fn renewals_follow_the_clock() {
     store.state().offsets.insert(t(0), token(7));
     let mut manager = assigned(&store, start);
     let done = vec![(t(1), 4)];
-    let committed = CommitOutcome::Committed { offsets: done, is_partial: false };
+    let committed = CommitOutcome::Committed { offsets: done, refused: Vec::new() };
     assert_eq!(manager.commit(vec![commit(1, 4)], start), committed);
     let (offset, metadata) = token(7);
     let all = [Commit { partition: t(0), offset, metadata }, commit(1, 4)];
@@ -102,7 +102,7 @@ fn a_failed_renewal_is_not_the_last() {
 fn without_an_assignment_nothing_is_sent() {
     let (store, start) = (FakeStore::with_partitions(1), Instant::now());
     store.state().offsets.insert(t(0), token(7));
-    let nothing = CommitOutcome::Committed { offsets: Vec::new(), is_partial: false };
+    let nothing = CommitOutcome::Committed { offsets: Vec::new(), refused: Vec::new() };
     let mut unassigned = manager(&store, RENEWAL, start);
     let mut released = assigned(&store, start);
     released.end();
@@ -155,7 +155,7 @@ fn what_is_refused_is_tried_again() {
     assert_eq!(manager.commit(all(), start), failed(retry("not allowed"), all()));
     assert!(manager.refused.is_empty(), "the caller reports it");
     store.state().refuses_commits.retain(|partition, _| *partition != t(2));
-    let partial = CommitOutcome::Committed { offsets: vec![(t(2), 8)], is_partial: true };
+    let partial = CommitOutcome::Committed { offsets: vec![(t(2), 8)], refused: vec![t(0), t(1)] };
     assert_eq!(manager.commit(all(), start), partial);
     assert_eq!(manager.refused, BTreeMap::from([(t(0), start), (t(1), start)]));
     // Whichever comes last, the fatal one counts.
@@ -163,9 +163,29 @@ fn what_is_refused_is_tried_again() {
     store.state().refuses_commits.insert(t(0), fatal.clone());
     assert_eq!(manager.commit(all(), start), failed(fatal, vec![commit(0, 4), commit(1, 6)]));
     store.state().refuses_commits.clear();
-    let done = CommitOutcome::Committed { offsets: vec![(t(0), 4), (t(1), 6)], is_partial: false };
+    let done = CommitOutcome::Committed { offsets: vec![(t(0), 4), (t(1), 6)], refused: Vec::new() };
     assert_eq!(manager.commit(vec![commit(0, 4), commit(1, 6)], start + RENEWAL), done);
     assert!(manager.refused.is_empty());
+}
+
+/// A topic may not be read any more: the commit is answered, so that others follow, also if it holds no other
+/// offset.
+#[test]
+fn refused_topics_hold_up_no_commit() {
+    let (store, start) = (FakeStore::with_partitions(2), Instant::now());
+    let mut manager = assigned(&store, start);
+    for number in 0..2 {
+        store.state().refuses_commits.insert(t(number), retry("not allowed"));
+    }
+    store.state().topics_refused.insert(t(0));
+    let refused = |offsets, number| CommitOutcome::Committed { offsets, refused: vec![t(number)] };
+    assert_eq!(manager.commit(vec![commit(0, 4)], start), refused(Vec::new(), 0));
+    let failed =
+        CommitOutcome::Failed { fault: retry("not allowed"), again: vec![commit(0, 4), commit(1, 6)] };
+    assert_eq!(manager.commit(vec![commit(0, 4), commit(1, 6)], start), failed, "not by the topics alone");
+    store.state().refuses_commits.remove(&t(1));
+    assert_eq!(manager.commit(vec![commit(0, 4), commit(1, 6)], start), refused(vec![(t(1), 6)], 0));
+    assert!(manager.refused.is_empty(), "whoever reads the topic tells");
 }
 
 /// The coordinator refuses the member: its thread is told once, and its commit is not tried again.
@@ -175,7 +195,7 @@ fn a_refused_member_is_named_once() {
     store.state().offsets.insert(t(0), token(7));
     let mut manager = assigned(&store, start);
     store.state().refuses_members = Some(ErrorCode(22));
-    let nothing = CommitOutcome::Committed { offsets: Vec::new(), is_partial: false };
+    let nothing = CommitOutcome::Committed { offsets: Vec::new(), refused: Vec::new() };
     assert_eq!(manager.commit(vec![commit(0, 9)], start), nothing);
     assert_eq!(manager.take_refused_member(), Some((7, ErrorCode(22))));
     assert_eq!(manager.take_refused_member(), None);

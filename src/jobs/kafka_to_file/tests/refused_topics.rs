@@ -1,0 +1,62 @@
+//! The group refuses the offsets of one topic, which may not be read any more, and takes those of others.
+
+use super::*;
+
+/// A member that reads two partitions from offset 0, which the group holds.
+fn with_two(other: &TopicPartition) -> Member {
+    let mut member = Member::at_work();
+    member.is_given_one(other, None);
+    member.ledger.set_position(other, 0).unwrap();
+    let message = member.settles();
+    member.source.feedback(message);
+    member.is_committed();
+    member
+}
+
+/// Nothing more of the refused topic is written, because another member would write these lines again. Others
+/// are written and committed meanwhile, and once the group takes the offset, the refused one goes on.
+#[test]
+fn a_refused_topic_waits_and_holds_up_no_other() {
+    let other = TopicPartition::new("u", 0);
+    let mut member = with_two(&other);
+    let batch = member.fetches_of(&partition(), 1, 0, 3);
+    member.writes(vec![batch]).unwrap();
+    let message = member.settles();
+    member.source.feedback(message);
+    assert_eq!(member.world.ordered.lock().unwrap().last().unwrap().len(), 1);
+    member.says(GroupEvent::Refused(vec![partition()]));
+    member.says(GroupEvent::Committed(Vec::new()));
+    member.poll();
+    let (more, others) = (member.fetches_of(&partition(), 1, 3, 6), member.fetches_of(&other, 2, 0, 2));
+    let mut messages = Vec::new();
+    [more, others].into_iter().for_each(|one| member.sink.take(one));
+    member.sink.write(&mut messages).unwrap();
+    assert_eq!(member.content(), lines(3) + &lines(2));
+    assert!(matches!(&messages[..], [Feedback::Refused { position: 3, .. }]), "it is fetched again");
+    let message = member.settles();
+    member.source.feedback(message);
+    let ordered = member.world.ordered.lock().unwrap().last().cloned().unwrap();
+    assert_eq!(ordered.iter().map(|one| (&one.partition, one.offset)).collect::<Vec<_>>(), [(&other, 2)]);
+    assert_eq!(member.is_committed().0, 2);
+    // Some seconds later it was committed again, and the group has taken it.
+    member.ledger.record_committed(&[(partition(), 3)]);
+    let more = member.fetches_of(&partition(), 1, 3, 6);
+    member.writes(vec![more]).unwrap();
+    let again: String = (3..6).map(|one| format!("line {one}\n")).collect();
+    assert_eq!(member.content(), lines(3) + &lines(2) + &again);
+}
+
+/// The release does not wait for an offset that the group refuses.
+#[test]
+fn a_refused_topic_is_released_with_the_others() {
+    let mut member = with_two(&TopicPartition::new("u", 0));
+    let batch = member.fetches_of(&partition(), 1, 0, 3);
+    member.writes(vec![batch]).unwrap();
+    let message = member.settles();
+    member.source.feedback(message);
+    member.says(GroupEvent::Refused(vec![partition()]));
+    member.says(GroupEvent::Committed(Vec::new()));
+    member.says(GroupEvent::Revoked(Instant::now() + Duration::from_secs(60)));
+    member.poll();
+    assert_eq!(member.world.released.load(Relaxed), 1);
+}
