@@ -192,3 +192,24 @@ fn a_write_that_needs_more_files_than_may_be_open_is_refused_before_it_is_announ
     assert_eq!(texts(&dir), all_lines(0, 3));
     assert_eq!([text(&file(&dir, "d")), text(&file(&dir, "e"))], ["line 0\n", "line 1\n"]);
 }
+
+/// Somebody renames the files and asks for new ones, also while a write is under way.
+#[test]
+fn files_that_were_renamed_are_begun_anew_on_request() {
+    let (dir, faults) = (Dir::new(), FullDisk::new());
+    let (mut set, _) = open_set_on(&disk_with(&faults), &dir);
+    assert_eq!(set.writers.open_max(), set_options(&dir, 100, 1000).files_max());
+    set.append(0, 6);
+    for name in FILES {
+        fs::rename(file(&dir, name), dir.0.join(format!("k/{name}.old"))).unwrap();
+    }
+    assert!(set.writers.reopen().unwrap());
+    assert_eq!(texts(&dir), [(); 3].map(|()| String::new()));
+    assert!(FILES.iter().all(|name| file(&dir, name).exists()));
+    faults.room.store(0, Relaxed);
+    set.try_append(6, 12).unwrap_err();
+    assert!(!set.writers.reopen().unwrap(), "a write must be completed first");
+    faults.room.store(u64::MAX, Relaxed);
+    set.append(6, 12);
+    assert_eq!((texts(&dir), set.writers.reopen().unwrap()), (all_lines(6, 12), true));
+}
