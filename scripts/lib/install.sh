@@ -4,7 +4,8 @@
 # shellcheck disable=SC2154 # names of common.sh
 
 # shellcheck disable=SC2034 # read by name in scripts/servers
-kafka_versions=(0.9.0.1 0.10.2.2 1.1.1 2.8.2 3.9.1 4.1.0)
+kafka_versions=(0.9.0.1 0.10.0.1 0.10.1.1 0.10.2.2 0.11.0.3 1.0.2 1.1.1 2.4.1 2.8.2 3.0.2 3.3.2 3.5.2 3.8.1
+    3.9.1 4.0.2 4.1.0 4.2.2 4.3.1 4.4.0)
 # shellcheck disable=SC2034
 redis_versions=(3.2.6 6.2.14 7.0.15)
 
@@ -15,11 +16,16 @@ kafka_artifacts() {
     local log4j2=org.apache.logging.log4j:log4j-slf4j-impl
     case $1 in
     0.9.0.1) echo org.apache.kafka:kafka_2.11:0.9.0.1 ;;
+    0.10.0.1 | 0.10.1.1 | 0.11.0.3 | 1.0.2)
+        echo "org.apache.kafka:kafka_2.11:$1" $jaxb org.slf4j:slf4j-log4j12:1.7.25
+        ;;
     0.10.2.2) echo org.apache.kafka:kafka_2.11:0.10.2.2 $jaxb org.slf4j:slf4j-log4j12:1.7.21 ;;
     1.1.1) echo org.apache.kafka:kafka_2.11:1.1.1 $jaxb org.slf4j:slf4j-log4j12:1.7.25 ;;
+    2.4.1) echo org.apache.kafka:kafka_2.12:2.4.1 $jaxb org.slf4j:slf4j-log4j12:1.7.25 ;;
     2.8.2) echo org.apache.kafka:kafka_2.13:2.8.2 org.slf4j:slf4j-log4j12:1.7.30 ;;
-    3.9.1) echo org.apache.kafka:kafka_2.13:3.9.1 $tools:3.9.1 org.slf4j:slf4j-reload4j:1.7.36 ;;
-    4.1.0) echo org.apache.kafka:kafka_2.13:4.1.0 $tools:4.1.0 $log4j2:2.24.3 ;;
+    3.0.2) echo org.apache.kafka:kafka_2.13:3.0.2 $tools:3.0.2 org.slf4j:slf4j-log4j12:1.7.30 ;;
+    3.*) echo "org.apache.kafka:kafka_2.13:$1" "$tools:$1" org.slf4j:slf4j-reload4j:1.7.36 ;;
+    4.*) echo "org.apache.kafka:kafka_2.13:$1" "$tools:$1" $log4j2:2.24.3 ;;
     esac
 }
 

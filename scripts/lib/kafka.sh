@@ -7,11 +7,15 @@
 # Small heaps and a fast start: nothing here runs for long.
 jvm_flags=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Djava.awt.headless=true)
 
-uses_zookeeper() { [[ $1 != 3.* && $1 != 4.* ]]; }
+uses_zookeeper() { [[ $1 == 3.0.* || $1 != 3.* && $1 != 4.* ]]; }
+
+# Until 3.6 the tools for topics were in another package, and until 4.3 the one for settings.
+topic_tools() { [[ $1 =~ ^([0-2]|3\.[0-6])\. ]] && echo kafka.admin || echo "org.apache.kafka.tools$2"; }
+settings_tools() { [[ $1 =~ ^([0-3]|4\.[0-3])\. ]] && echo kafka.admin || echo org.apache.kafka.tools; }
 
 # From 0.10.2 on a broker can have two listeners, each with its own advertised address:
 # the second one is advertised at the address of a proxy of the tests.
-has_second_listener() { [[ $1 != 0.9.* ]]; }
+has_second_listener() { [[ $1 != 0.9.* && $1 != 0.10.[01].* ]]; }
 
 write_run() {
     local dir=$1
@@ -187,7 +191,8 @@ still_registered() { node_said "$1" 'already registered|NodeExists'; }
 
 admin_target() {
     local set=$1 version=$2
-    if uses_zookeeper "$version" && [[ $version != 2.* ]]; then
+    # Until 2.6 most tools asked ZooKeeper.
+    if [[ $version =~ ^([01]|2\.[0-5])\. ]]; then
         echo --zookeeper "127.0.0.1:$(cat "$set/zookeeper/port")"
     else
         echo --bootstrap-server "$(node_list "$set" | paste -sd ,)"
@@ -198,15 +203,16 @@ admin_target() {
 kafka_quota() {
     local target
     read -r -a target <<<"$(admin_target "$1" "$2")"
-    quietly run_tool "$2" kafka.admin.ConfigCommand "${target[@]}" --alter --entity-type clients \
+    quietly run_tool "$2" "$(settings_tools "$2").ConfigCommand" "${target[@]}" \
+        --alter --entity-type clients \
         --entity-name "$3" --add-config "consumer_byte_rate=$4"
 }
 
 # kafka_topic SET VERSION VERB TOPIC ...
 kafka_topic() {
-    local set=$1 version=$2 verb=$3 target class=org.apache.kafka.tools.TopicCommand
+    local set=$1 version=$2 verb=$3 target class
     shift 3
-    ! uses_zookeeper "$version" || class=kafka.admin.TopicCommand
+    class=$(topic_tools "$version" '').TopicCommand
     read -r -a target <<<"$(admin_target "$set" "$version")"
     case $verb in
     create)
@@ -233,9 +239,9 @@ kafka_topic() {
 # brokers; returns when that has begun.
 topic_move() {
     local set=$1 version=$2 topic=$3 one list=''
-    local class=org.apache.kafka.tools.reassign.ReassignPartitionsCommand
+    local class
     shift 3
-    ! uses_zookeeper "$version" || class=kafka.admin.ReassignPartitionsCommand
+    class=$(topic_tools "$version" .reassign).ReassignPartitionsCommand
     for one in "$@"; do
         one=${one//:/,}
         list+="${list:+,}{\"topic\":\"$topic\",\"partition\":${one%=*},\"replicas\":[${one#*=}]}"
@@ -259,6 +265,7 @@ topic_alter() {
         esac
         shift 2
     done
-    [ -z "$settings" ] || quietly run_tool "$version" kafka.admin.ConfigCommand "${target[@]}" \
+    [ -z "$settings" ] || quietly run_tool "$version" \
+        "$(settings_tools "$version").ConfigCommand" "${target[@]}" \
         --alter --entity-type topics --entity-name "$topic" --add-config "$settings"
 }
