@@ -143,6 +143,11 @@ impl Kafka {
         (parts[0], parts[1]) >= (major, minor)
     }
 
+    /// Whether librdkafka creates topics there: from 0.10.2 on.
+    fn creates_topics(&self) -> bool {
+        !["0.9.", "0.10.0.", "0.10.1."].iter().any(|older| self.version.starts_with(older))
+    }
+
     /// Which clients can read from this broker.
     pub fn clients(&self) -> Vec<ClientKind> {
         if self.at_least(4, 0) {
@@ -167,7 +172,7 @@ impl Kafka {
     /// Creates topics: each a name, a number of partitions and its settings.
     #[track_caller]
     pub fn create_with_settings(&self, topics: Vec<(&str, usize, Map<String, Value>)>) {
-        if self.at_least(0, 10) {
+        if self.creates_topics() {
             let topics: Map<String, Value> = topics
                 .into_iter()
                 .map(|(name, partitions, settings)| (name.to_owned(), json!([partitions, settings])))
@@ -188,8 +193,7 @@ impl Kafka {
 
     /// Creates a topic; returns when it has its leaders.
     pub fn create(&self, topic: &str, partitions: usize) {
-        // librdkafka creates topics on brokers from 0.10.2 on.
-        if self.at_least(0, 10) {
+        if self.creates_topics() {
             self.ask(json!({"do": "create", "topic": topic, "partitions": partitions}));
         } else {
             self.script(&[
