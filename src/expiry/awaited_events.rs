@@ -13,6 +13,8 @@ use super::canary::CanaryProof;
 
 /// How much memory a key takes in addition to the bytes of its name, which may be held twice.
 const KEY_OVERHEAD_BYTES: usize = 100;
+/// The map of keys does not become smaller than this.
+const MAP_KEYS_MIN: usize = 1000;
 /// How often a key must be gone before it counts as deleted. Once would do, if it were sure that the server
 /// carries out a packet without a pause in its middle.
 const PROOFS_NEEDED: u8 = 2;
@@ -54,6 +56,11 @@ impl AwaitedEvents {
         self.lock().limit = usize::try_from(limit).unwrap_or(usize::MAX);
     }
 
+    /// How many bytes are held.
+    pub(super) fn bytes(&self) -> u64 {
+        self.lock().bytes as u64
+    }
+
     /// Begins to await a key's event. Call this before the key is asked for, since the event may come before
     /// the reply. `was_due`: its deadline has passed.
     pub(super) fn begin(&self, key: &[u8], was_due: bool) {
@@ -84,6 +91,10 @@ impl AwaitedEvents {
         let mut state = self.lock();
         let known = state.keys.remove(key)?;
         state.bytes -= cost(key).min(state.bytes);
+        // A pause of the server may have filled the map.
+        if state.keys.len() < state.keys.capacity() / 8 {
+            state.keys.shrink_to(MAP_KEYS_MIN);
+        }
         Some(known)
     }
 

@@ -1,6 +1,7 @@
 //! What the threads of one watch share: the two servers, the queues between the threads, and the state that
 //! one thread sets and others read.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -96,6 +97,8 @@ pub(super) struct ExpiryContext {
     pub(super) handoff: DeadlineHandoff,
     /// Keys that are due and whose events have not been received.
     pub(super) awaited: AwaitedEvents,
+    /// How many keys have a known deadline.
+    pub(super) known: AtomicU64,
     pub(super) listen_state: ListenState,
     pub(super) canary: Canary,
     pub(super) clock: ServerClock,
@@ -125,6 +128,7 @@ impl ExpiryContext {
             changed_keys: ChangedKeys::new(memory / QUEUE_MEMORY_DIVISOR),
             handoff: DeadlineHandoff::new(memory / QUEUE_MEMORY_DIVISOR),
             awaited: AwaitedEvents::new(memory / QUEUE_MEMORY_DIVISOR),
+            known: AtomicU64::new(0),
             listen_state: ListenState::new(),
             canary: Canary::new(&keys.canary_start(instance)),
             clock: ServerClock::new(),
@@ -175,13 +179,22 @@ pub(super) mod tests {
 
     /// A context for tests, without servers: keys with the prefix `k:`, a thousand a second.
     pub(in crate::expiry) fn context(reconciliation: Reconciliation) -> (Arc<ExpiryContext>, Sender<()>) {
+        context_on(reconciliation, 1, 1000)
+    }
+
+    /// The same with this port for both servers, and this rate.
+    pub(in crate::expiry) fn context_on(
+        reconciliation: Reconciliation,
+        port: u16,
+        rate: u32,
+    ) -> (Arc<ExpiryContext>, Sender<()>) {
         let server = RedisServer {
             name: "redis_kv_expire",
-            address: ServerAddress::Tcp("127.0.0.1".to_owned(), 1),
+            address: ServerAddress::Tcp("127.0.0.1".to_owned(), port),
             user: String::new(),
             password: String::new(),
             database: 0,
-            connect_timeout: Duration::ZERO,
+            connect_timeout: Duration::from_secs(10),
             client_name: String::new(),
         };
         let watched = WatchedServer::new("test", server);
@@ -192,7 +205,7 @@ pub(super) mod tests {
             list_key: "work".to_owned(),
             filter: KeyFilter { prefix: b"k:".to_vec(), never: b"pandad:".to_vec() },
             reconciliation,
-            rate: 1000,
+            rate,
             memory: 1 << 20,
         };
         let (owner, end) = bounded(0);

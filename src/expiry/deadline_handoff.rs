@@ -1,5 +1,5 @@
 //! The queue from the expire probe to the reconciler: deadlines that are to be remembered
-//! beside the work list. It is bounded in bytes, and the expire probe never waits for it.
+//! beside the work list, and keys that were deleted. It is bounded in bytes, and the expire probe never waits for it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,11 +16,12 @@ pub(super) struct DeadlineHandoff {
 }
 
 /// A key, and when it expires by the clock of its server.
+///
+/// `deadline_ms` is in milliseconds since 1970; `None` if the key was deleted, or has no deadline any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyDeadline {
     pub(super) key: Vec<u8>,
-    /// Milliseconds since 1970.
-    pub(super) deadline_ms: u64,
+    pub(super) deadline_ms: Option<u64>,
 }
 
 struct HandoffState {
@@ -42,12 +43,15 @@ impl DeadlineHandoff {
         Self { state: Mutex::new(state), wake: bounded(1) }
     }
 
-    /// Adds a deadline. A sweep finds the key of a deadline that does not fit.
+    /// Adds a deadline. A sweep finds the key of a deadline that does not fit. A deleted key that does not fit
+    /// is remembered until its deadline.
     pub(super) fn put(&self, entry: KeyDeadline) {
         let mut state = self.lock();
         let cost = entry.key.len() + DEADLINE_OVERHEAD_BYTES;
         if state.bytes + cost > state.limit {
-            (state.missed, state.missed_lately) = (true, true);
+            let is_missed = entry.deadline_ms.is_some();
+            state.missed |= is_missed;
+            state.missed_lately |= is_missed;
             return;
         }
         state.bytes += cost;
@@ -90,8 +94,9 @@ mod tests {
     #[test]
     fn a_later_sweep_finds_what_was_missed() {
         let handoff = DeadlineHandoff::new(2 * (DEADLINE_OVERHEAD_BYTES as u64 + 1));
-        let entry = |key: &[u8]| KeyDeadline { key: key.to_vec(), deadline_ms: 7 };
+        let entry = |key: &[u8]| KeyDeadline { key: key.to_vec(), deadline_ms: Some(7) };
         [b"a", b"b"].iter().for_each(|key| handoff.put(entry(*key)));
+        handoff.put(KeyDeadline { key: b"gone".to_vec(), deadline_ms: None });
         assert!(!handoff.has_missed());
         handoff.put(entry(b"c"));
         assert_eq!(handoff.take(Duration::ZERO), [entry(b"a"), entry(b"b")]);

@@ -102,6 +102,12 @@ impl Inbox {
         self.lock().extra = extra;
     }
 
+    /// How many bytes it holds in addition to its limit.
+    pub(super) fn borrowed(&self) -> u64 {
+        let state = self.lock();
+        state.bytes.saturating_sub(state.limit)
+    }
+
     /// Removes up to `count` keys; waits until `until` for the first. The batch is in flight
     /// until [`Inbox::record_done`].
     pub fn take(&self, count: usize, until: Instant) -> KeyBatch {
@@ -185,6 +191,7 @@ mod tests {
         inbox.set_extra(2 * packed_cost(b"a"));
         [b"g", b"h", b"i", b"j", b"k", b"l"].iter().for_each(|key| inbox.put(*key));
         assert_eq!((inbox.waiting(), inbox.take_dropped()), (5, 1));
+        assert_eq!(inbox.borrowed(), 2 * packed_cost(b"a"));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! received before that has been pushed. A server that is paused says that expired keys are gone, and
 //! deletes none: therefore each packet begins with a write, which such a server holds back.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use super::suspects::Suspects;
 use crate::error::Fault;
 use crate::plural::counted;
 use crate::redis::{Link, Requests, cmd};
+use crate::report::Outage;
 use crate::threads;
 
 /// A deadline must have passed for this time before its key is checked.
@@ -29,6 +31,8 @@ const OVERDUE_MIN: Duration = Duration::from_secs(2);
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Keys in one check.
 const CHECK_KEYS_MAX: usize = 10_000;
+/// For so long keys that no canary proves to be missed are kept, however many these are.
+const UNPROVED_MAX: Duration = Duration::from_secs(60);
 /// Keys in one packet.
 const PACKET_KEYS_MAX: usize = 500;
 /// Bytes of a key's name that the log shows.
@@ -44,11 +48,15 @@ pub(super) struct Reconciler {
     list: Link,
     expire: Link,
     /// Deadlines that are not written to the list's server yet.
-    pending: Vec<KeyDeadline>,
+    pending: VecDeque<KeyDeadline>,
     /// The number of the subscription that the suspects belong to.
     subscription: Option<u64>,
     suspects: Suspects,
     next_check: Option<Instant>,
+    /// The time during which no canary shows which of many overdue keys were missed.
+    unproved: Outage,
+    /// The proof at the last check.
+    last_proof: Option<CanaryProof>,
 }
 
 /// What the server where keys expire replies about a key.
@@ -81,10 +89,13 @@ impl Reconciler {
             list: context.list.link(),
             expire: context.expire.link(),
             context: Arc::clone(context),
-            pending: Vec::new(),
+            pending: VecDeque::new(),
             subscription: None,
             suspects: Suspects::default(),
             next_check: None,
+            unproved: Outage::new(format!("{}: {}", context.job, context.expire.server))
+                .log_after(UNPROVED_MAX),
+            last_proof: None,
         }
     }
 
@@ -122,8 +133,9 @@ impl Reconciler {
             self.pending.clear();
         }
         self.write_pending()?;
-        if next <= Instant::now() {
-            self.check()?;
+        let now = Instant::now();
+        if next <= now {
+            self.check(now)?;
         }
         Ok(())
     }
@@ -131,20 +143,20 @@ impl Reconciler {
     /// Writes the pending deadlines to the list's server.
     fn write_pending(&mut self) -> Result<(), Fault> {
         while !self.pending.is_empty() {
-            let first = self.pending.len().saturating_sub(PACKET_KEYS_MAX);
-            let entries = self.pending.get(first..).unwrap_or_default();
-            let context = &self.context;
-            self.list.doing("reconcile").with_retry(|connection| {
-                context.remembered.add(connection, entries, context.clock.at_ms(Instant::now()))
-            })?;
-            self.pending.truncate(first);
+            // In order: a key may have been deleted, and set again after that.
+            let (entries, _) = self.pending.as_slices();
+            let entries = entries.get(..PACKET_KEYS_MAX).unwrap_or(entries);
+            let (context, count) = (&self.context, entries.len());
+            self.list
+                .doing("reconcile")
+                .with_retry(|connection| context.remembered.record(connection, entries, &context.clock))?;
+            self.pending.drain(..count);
         }
         Ok(())
     }
 
     /// Checks all keys that are overdue.
-    fn check(&mut self) -> Result<(), Fault> {
-        let now = Instant::now();
+    fn check(&mut self, now: Instant) -> Result<(), Fault> {
         self.next_check = Some(now + CHECK_INTERVAL);
         let subscription = self.context.listen_state.subscription();
         if subscription.is_none() || self.subscription != subscription {
@@ -165,15 +177,49 @@ impl Reconciler {
         let overdue = self
             .list
             .doing("reconcile")
-            .with_retry(|connection| remembered.overdue(connection, before_ms, CHECK_KEYS_MAX))?;
+            .with_retry(|connection| remembered.overdue(connection, before_ms, 0, CHECK_KEYS_MAX))?;
         self.suspects.keep_only(&overdue);
-        let mut overdue = overdue;
-        overdue.retain(|key| !self.suspects.is_waiting(key, received.proof));
+        let asked: Vec<Vec<u8>> =
+            overdue.iter().filter(|key| !self.suspects.is_waiting(key, received.proof)).cloned().collect();
+        let is_full = overdue.len() >= CHECK_KEYS_MAX;
+        if !is_full || received.proof != self.last_proof {
+            self.last_proof = received.proof;
+            self.unproved.up(now, "reconcile can tell again which keys were missed");
+        }
+        if is_full && asked.is_empty() {
+            return self.drop_unproved(&overdue, before_ms, now);
+        }
         let mut missed = MissedKeys::default();
         let resolved =
-            overdue.chunks(PACKET_KEYS_MAX).try_for_each(|keys| self.resolve(keys, received, &mut missed));
+            asked.chunks(PACKET_KEYS_MAX).try_for_each(|keys| self.resolve(keys, received, &mut missed));
         self.report(&missed);
         resolved
+    }
+
+    /// Drops the oldest of the keys that are overdue and were asked for, if no canary has shown for long which
+    /// of these were missed, and there are more than keys that are alive: these would grow for ever. `oldest`
+    /// are the first of them.
+    fn drop_unproved(&mut self, oldest: &[Vec<u8>], before_ms: u64, now: Instant) -> Result<(), Fault> {
+        let why = "no canary is announced, so reconcile cannot tell which overdue keys were missed, and drops \
+                   the oldest if these are more than the keys that are alive";
+        self.unproved.down(now, why);
+        if !self.unproved.is_logged() {
+            return Ok(());
+        }
+        let known = usize::try_from(self.context.known.load(Relaxed)).unwrap_or(usize::MAX);
+        let (remembered, kept) = (&self.context.remembered, known.max(CHECK_KEYS_MAX));
+        let link = self.list.doing("reconcile");
+        let surplus = link
+            .with_retry(|connection| remembered.overdue(connection, before_ms, kept, oldest.len()))?
+            .len();
+        let remove: Vec<&[u8]> = oldest.iter().take(surplus).map(Vec::as_slice).collect();
+        for remove in remove.chunks(PACKET_KEYS_MAX) {
+            let change = DeadlineChange { remove: remove.to_vec(), ..DeadlineChange::default() };
+            if link.once(|connection| remembered.change(connection, &change))? {
+                self.context.counters.unsettled.fetch_add(remove.len() as u64, Relaxed);
+            }
+        }
+        Ok(())
     }
 
     /// Asks for some keys, and changes the list and the set as the replies require.
@@ -279,3 +325,6 @@ fn lifetime(reply: CommandReply) -> Result<KeyLifetime, Fault> {
         _ => Err(Fault::Retry("the reply to PTTL is not a number".to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests;

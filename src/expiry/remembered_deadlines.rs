@@ -6,6 +6,9 @@
 //! changes hands. It is removed only if its deadline is not after the event, because the key may have been
 //! set again after it expired.
 
+use std::collections::HashMap;
+use std::time::Instant;
+
 use super::command_reply::{self, CommandReply};
 use super::deadline_handoff::KeyDeadline;
 use super::lease_fence::{LeaseFence, LeaseHolder};
@@ -16,6 +19,10 @@ use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 /// Deadlines nearer than this are not remembered. A deadline up to this time after an event still counts as
 /// the event's deadline, because the server's clock is known only over a network.
 const NEAR_MS: u64 = 500;
+
+/// A key that was deleted is forgotten if its deadline is later than now by more than this. A server that has
+/// become a replica announces an expired key as a deleted one, but never before its deadline.
+const DELETED_EARLY_MS: u64 = 2000;
 
 /// See the module.
 pub(super) struct RememberedDeadlines {
@@ -41,29 +48,68 @@ impl RememberedDeadlines {
         Self { set, list, fence }
     }
 
-    /// Adds deadlines, except those that are near. `now_ms` is the present time by the clock of the server
-    /// where keys expire.
+    /// The name of the sorted set.
+    #[cfg(test)]
+    pub(super) fn set_name(&self) -> &str {
+        &self.set
+    }
+
+    /// Adds deadlines, except those that are near, and forgets keys that were deleted. Of several entries of a
+    /// key the last one counts. `clock` is that of the server where keys expire.
     ///
     /// # Errors
     /// The server's.
-    pub(super) fn add(
+    pub(super) fn record(
         &self,
         connection: &mut RedisConnection,
         entries: &[KeyDeadline],
-        now_ms: u64,
+        clock: &ServerClock,
     ) -> Result<(), RedisError> {
-        let near = now_ms.saturating_add(NEAR_MS);
-        let mut add = cmd("ZADD");
+        let last: HashMap<&[u8], Option<u64>> =
+            entries.iter().map(|entry| (entry.key.as_slice(), entry.deadline_ms)).collect();
+        let near = clock.at_ms(Instant::now()).saturating_add(NEAR_MS);
+        let (mut add, mut some, mut deleted) = (cmd("ZADD"), false, Vec::new());
         add.arg(&self.set);
-        let mut some = false;
-        for entry in entries.iter().filter(|entry| entry.deadline_ms > near) {
-            some = true;
-            add.arg(entry.deadline_ms).arg(&entry.key);
+        for (key, deadline_ms) in last {
+            match deadline_ms {
+                Some(deadline_ms) if deadline_ms > near => {
+                    some = true;
+                    add.arg(deadline_ms).arg(key);
+                }
+                Some(_) => {}
+                None => deleted.push(key),
+            }
         }
-        if some { connection.ask(&add).map(drop) } else { Ok(()) }
+        if some {
+            connection.ask(&add)?;
+        }
+        self.forget(connection, &deleted, clock)
     }
 
-    /// Up to `count` keys whose deadlines lie before a moment, the earliest first.
+    /// Forgets keys that were deleted before their deadlines.
+    fn forget(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &[&[u8]],
+        clock: &ServerClock,
+    ) -> Result<(), RedisError> {
+        let mut requests = Requests::default();
+        for key in keys {
+            requests.add(cmd("ZSCORE").arg(&self.set).arg(*key));
+        }
+        let scores = command_reply::classify(connection.ask_all(&requests)?)?;
+        let early = clock.latest_ms(Instant::now()).saturating_add(DELETED_EARLY_MS);
+        let is_early = |reply: &CommandReply| score(reply).is_some_and(|deadline_ms| deadline_ms > early);
+        let keys = keys.iter().zip(&scores).filter(|(_, reply)| is_early(reply));
+        let remove: Vec<&[u8]> = keys.map(|(key, _)| *key).collect();
+        if remove.is_empty() {
+            return Ok(());
+        }
+        // If the lease was written in between, these stay until their deadlines.
+        self.change(connection, &DeadlineChange { remove, ..DeadlineChange::default() }).map(drop)
+    }
+
+    /// Up to `count` keys whose deadlines lie before a moment, the earliest first, without the first `skipped`.
     ///
     /// # Errors
     /// The server's.
@@ -71,10 +117,11 @@ impl RememberedDeadlines {
         &self,
         connection: &mut RedisConnection,
         before_ms: u64,
+        skipped: usize,
         count: usize,
     ) -> Result<Vec<Vec<u8>>, RedisError> {
         let mut range = cmd("ZRANGEBYSCORE");
-        range.arg(&self.set).arg("-inf").arg(before_ms).arg("LIMIT").arg(0).arg(count);
+        range.arg(&self.set).arg("-inf").arg(before_ms).arg("LIMIT").arg(skipped).arg(count);
         match connection.ask(&range)? {
             Value::Array(values) => Ok(command_reply::bulks(values)),
             _ => Ok(Vec::new()),
@@ -217,7 +264,6 @@ pub(super) fn plain_push(list: &str, keys: &[ReceivedKey]) -> Cmd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     /// Four keys whose events came at 10,000 ms: one key is not remembered, one has a deadline that had
     /// passed, one a deadline within the tolerance, and one was set again after it expired.

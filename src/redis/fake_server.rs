@@ -37,6 +37,11 @@ impl FakeRedis {
         redis
     }
 
+    /// Where it listens on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn server(&self) -> Arc<RedisServer> {
         Arc::new(RedisServer {
             name: "redis_test",

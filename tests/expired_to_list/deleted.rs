@@ -8,6 +8,7 @@ use crate::support::redis::newest;
 use crate::support::wait;
 use crate::support::wait::{millis, seconds};
 use redis_crate::pipe;
+use std::time::Instant;
 
 /// Fails if pandad begins sweep after sweep.
 #[track_caller]
@@ -39,6 +40,8 @@ fn deleted_keys_leave_no_deadlines_behind() {
         let tested = expiry.list.tested("expired_to_list", "deadlines of deleted keys take no memory");
         let mut daemon = Daemon::new(&expiry.inv().set("clearCache_section", "expired['memory']", "1M"));
         daemon.start_and_listen();
+        // Keys that are alive take 60 % of the memory.
+        expiry.set(&(0..10_800).map(|n| format!("alive:{n}")).collect::<Vec<_>>(), 3_600_000..3_700_000);
         for _ in 0..100 {
             lock(&expiry, |n| format!("lock:{}", n % 10));
             // Others look at the locks in between, as pandad does.
@@ -62,5 +65,40 @@ fn deleted_keys_leave_no_deadlines_behind() {
         expiry.wait_pushed_in_time(&mut daemon, 1, seconds(2));
         daemon.stop();
         tested.passed("10 and 50,000 locks, 3 FLUSHALL");
+    }
+}
+
+/// With reconcile each deadline is also stored beside the list. A key that is deleted while pandad listens is
+/// not one that expires, so nothing of it is left, and it is not pushed at its deadline.
+#[test]
+fn deleted_keys_are_not_remembered() {
+    for version in newest() {
+        let expiry = Expiry::up(&version);
+        let tested = expiry.list.tested("expired_to_list", "reconcile: deleted keys are forgotten");
+        let mut daemon = Daemon::new(&expiry.inv().set("clearCache_section", "expired['reconcile']", "yes"));
+        daemon.start_and_listen();
+        let (alive, began) = (["alive:1", "alive:2"], Instant::now());
+        expiry.set(&alive, 9000..9001);
+        for round in 0..20 {
+            lock(&expiry, |n| format!("lock:{round}:{n}"));
+            // These are learned before they are deleted.
+            let names: Vec<String> = (0..100).map(|n| format!("short:{round}:{n}")).collect();
+            expiry.set(&names, 9000..9001);
+            wait::until("the deadlines are stored", seconds(10), || {
+                names.iter().all(|name| expiry.deadline(name).is_some())
+            });
+            let mut pipe = pipe();
+            names.iter().for_each(|name| _ = pipe.cmd("DEL").arg(name).ignore());
+            expiry.expire.run_all(&pipe);
+            if began.elapsed() > seconds(6) {
+                break;
+            }
+        }
+        wait::until("only living keys are stored", seconds(20), || expiry.remembered() <= 2);
+        expiry.wait_pushed(&mut daemon, 2, seconds(20));
+        wait::until("nothing is stored", seconds(20), || expiry.remembered() == 0);
+        daemon.stop();
+        expiry.assert_pushed_once(&alive);
+        tested.passed("20,000 locks and up to 2000 keys");
     }
 }

@@ -24,9 +24,17 @@ pub(super) const DEADLINE_HORIZON: Duration = Duration::from_secs(20 * 3600);
 const SAME_DEADLINE_TICKS: i32 = 20;
 /// How much memory a key takes in addition to its place in the arena: an entry of the heap, and one of the
 /// index, at the usual load of a hash map.
-const KEY_OVERHEAD_BYTES: usize = 12 + 22;
+const KEY_OVERHEAD_BYTES: usize = HEAP_ENTRY_BYTES + 22;
 /// Stale entries that take less than this are left alone.
 const STALE_BYTES_MIN: usize = 16 << 10;
+/// If a key finds no room, stale entries are removed if these take more than this fraction (one divided by the
+/// number) of the memory. Each removal looks at every entry, so it must free many.
+const STALE_DIVISOR: usize = 64;
+/// Memory that holds nothing is given back if it is more than what is needed, and more than this.
+const SPARE_BYTES_MIN: usize = 64 << 10;
+/// What an entry of the heap takes, and a place in the index, whose maps are full to seven eighths at most.
+const HEAP_ENTRY_BYTES: usize = size_of::<HeapEntry>();
+const INDEX_PLACE_BYTES: usize = 13 * 8 / 7;
 /// The index is many small maps: they grow one at a time, so that no insertion takes long.
 const INDEX_SHARDS: usize = 256;
 
@@ -36,6 +44,10 @@ pub(super) struct Deadlines {
     /// What all entries take, and the stale ones among these.
     bytes: usize,
     stale: usize,
+    /// What others have borrowed of the limit.
+    lent: usize,
+    /// Whether a key has found no room, and no quarter of the memory has become free since.
+    is_full: bool,
     names: NameArena,
     heap: BinaryHeap<Reverse<HeapEntry>>,
     index: Vec<HashMap<[u32; 2], KnownMoment, BuildHasherDefault<IdentityHasher>>>,
@@ -105,6 +117,8 @@ impl Deadlines {
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             bytes: 0,
             stale: 0,
+            lent: 0,
+            is_full: false,
             names: NameArena::default(),
             heap: BinaryHeap::new(),
             index: std::iter::repeat_with(HashMap::default).take(INDEX_SHARDS).collect(),
@@ -115,12 +129,19 @@ impl Deadlines {
 
     /// Keeps a key's deadline, which must lie within [`DEADLINE_HORIZON`].
     pub(super) fn learn(&mut self, key: &[u8], due: u64) -> Learned {
-        self.keep(key, due, self.limit)
+        let learned = self.keep(key, due, self.limit.saturating_sub(self.lent));
+        self.is_full |= learned == Learned::Full;
+        learned
     }
 
     /// Keeps a key's deadline even if the memory is full.
     pub(super) fn learn_always(&mut self, key: &[u8], due: u64) {
         self.keep(key, due, usize::MAX);
+    }
+
+    /// Sets how many bytes of the limit others have in use now.
+    pub(super) fn set_lent(&mut self, lent: u64) {
+        self.lent = usize::try_from(lent).unwrap_or(usize::MAX);
     }
 
     fn keep(&mut self, key: &[u8], due: u64, limit: usize) -> Learned {
@@ -129,11 +150,10 @@ impl Deadlines {
         let (low, seen) = (tick as u32, self.seen);
         let hash = self.hash(key);
         let cost = cost(key);
-        // Many at once, because this looks at every entry.
-        if self.bytes + cost > limit && self.stale > limit / 8 {
+        if self.bytes.saturating_add(cost) > limit && self.stale > self.limit / STALE_DIVISOR {
             self.remove_stale();
         }
-        let full = self.bytes + cost > limit;
+        let full = self.bytes.saturating_add(cost) > limit;
         let Some(shard) = shard(&mut self.index, hash) else { return Learned::Full };
         match shard.get_mut(&hash) {
             Some(known) if known.ticks_until(low) >= -SAME_DEADLINE_TICKS => {
@@ -201,14 +221,54 @@ impl Deadlines {
         self.heap.peek().map(|next| next.0.micros())
     }
 
-    /// How many bytes are free.
+    /// How many bytes are free for others to borrow.
     pub(super) fn free_bytes(&self) -> u64 {
-        self.limit.saturating_sub(self.bytes) as u64
+        let taken = self.bytes.max(self.allocated()).saturating_add(self.lent);
+        self.limit.saturating_sub(taken) as u64
     }
 
-    /// Whether there is room for many more keys.
-    pub(super) fn has_room(&self) -> bool {
-        self.bytes < self.limit / 4 * 3
+    /// Whether there is room for more keys. If a key has found none, there must be room for many.
+    pub(super) fn has_room(&mut self) -> bool {
+        let enough = self.limit.saturating_sub(self.lent) / 4 * 3;
+        self.is_full &= self.live() >= enough;
+        !self.is_full
+    }
+
+    /// Gives back the memory of keys that have left, if more than twice as much is allocated as is needed. Call
+    /// this often: it does nothing unless many keys have left since.
+    pub(super) fn give_memory_back(&mut self) {
+        if self.allocated() <= self.live().saturating_mul(2).saturating_add(SPARE_BYTES_MIN) {
+            return;
+        }
+        self.remove_stale();
+        let mut entries = std::mem::take(&mut self.heap).into_vec();
+        let mut names = NameArena::default();
+        let places: Option<Vec<NameSlot>> =
+            entries.iter().map(|Reverse(entry)| names.put(self.names.get(entry.slot))).collect();
+        if let Some(places) = places {
+            entries.iter_mut().zip(places).for_each(|(Reverse(entry), place)| entry.slot = place);
+            self.names = names;
+        }
+        entries.shrink_to_fit();
+        self.heap = BinaryHeap::from(entries);
+        self.index.iter_mut().for_each(HashMap::shrink_to_fit);
+    }
+
+    /// How many bytes are counted.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes as u64
+    }
+
+    /// What the keys that are there take.
+    fn live(&self) -> usize {
+        self.bytes.saturating_sub(self.stale)
+    }
+
+    /// How much memory is allocated.
+    fn allocated(&self) -> usize {
+        let places: usize = self.index.iter().map(HashMap::capacity).sum();
+        self.names.allocated() + self.heap.capacity() * HEAP_ENTRY_BYTES + places * INDEX_PLACE_BYTES
     }
 
     /// Records that a sweep over all keys begins.
@@ -223,14 +283,14 @@ impl Deadlines {
         for shard in &mut self.index {
             shard.retain(|_, known| known.was_seen(seen));
         }
-        let gone = before - self.known();
-        // The names are not at hand here, so their size is estimated.
-        let mean = self.bytes.checked_div(self.heap.len()).unwrap_or(0);
-        self.stale = self.stale.saturating_add(gone.saturating_mul(mean)).min(self.bytes);
-        self.limit_stale();
+        if self.known() < before {
+            // The names are not at hand here, so only this tells how much memory they take.
+            self.remove_stale();
+        }
     }
 
-    fn known(&self) -> usize {
+    /// How many keys are there.
+    pub(super) fn known(&self) -> usize {
         self.index.iter().map(HashMap::len).sum()
     }
 
@@ -242,6 +302,9 @@ impl Deadlines {
     }
 
     fn remove_stale(&mut self) {
+        if self.stale == 0 && self.heap.len() == self.known() {
+            return;
+        }
         let mut entries = std::mem::take(&mut self.heap).into_vec();
         let mut kept = Vec::new();
         entries.retain(|Reverse(entry)| {
@@ -270,7 +333,6 @@ impl Deadlines {
                 shard.insert(hash, known);
             }
         }
-        entries.shrink_to(entries.len() * 2);
         self.heap = BinaryHeap::from(entries);
         self.stale = 0;
     }

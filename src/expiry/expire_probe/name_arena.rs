@@ -21,6 +21,8 @@ pub(super) struct NameArena {
     classes: [SizeClass; PLACE_BYTES.len()],
     long: Vec<Option<Box<[u8]>>>,
     long_free: Vec<u32>,
+    /// The bytes of all long names.
+    long_bytes: usize,
 }
 
 struct SizeClass {
@@ -39,6 +41,13 @@ impl NameArena {
     /// How many bytes of memory a name of this length takes.
     pub(super) fn cost(length: usize) -> usize {
         PLACE_BYTES.iter().copied().find(|size| *size > length).unwrap_or(length + LONG_OVERHEAD_BYTES)
+    }
+
+    /// How much memory is allocated, with that of free places.
+    pub(super) fn allocated(&self) -> usize {
+        let packed: usize = self.classes.iter().map(|class| class.bytes.capacity()).sum();
+        let places = self.long.capacity() * size_of::<Option<Box<[u8]>>>() + self.long_free.capacity() * 4;
+        packed + self.long_bytes + places
     }
 
     /// Keeps a name; `None` if its class has no more places.
@@ -60,6 +69,7 @@ impl NameArena {
             }
         };
         *self.long.get_mut(place as usize)? = Some(name.into());
+        self.long_bytes += name.len();
         Some(LONG_CLASS << PLACE_BITS | place)
     }
 
@@ -80,7 +90,7 @@ impl NameArena {
             (Some(size), Some(class)) => class.free(place, *size),
             _ => {
                 if let Some(held) = self.long.get_mut(place as usize) {
-                    *held = None;
+                    self.long_bytes -= held.take().map_or(0, |name| name.len());
                     self.long_free.push(place);
                 }
             }
@@ -95,7 +105,7 @@ impl SizeClass {
                 u32::try_from(self.bytes.len() / size).ok().filter(|place| *place < CLASS_PLACES_MAX)?;
             // The memory grows by an eighth at a time. If it doubled, half of it could be empty.
             if self.bytes.capacity() - self.bytes.len() < size {
-                let more = (self.bytes.len() / 8).max(64 << 10) / size * size;
+                let more = (self.bytes.len() / 8).max(4 << 10) / size * size;
                 self.bytes.reserve_exact(more.max(size));
             }
             self.bytes.resize(self.bytes.len() + size, 0);

@@ -138,12 +138,8 @@ impl ProbeSchedule {
 
     /// Adds the keys to ask for, the most urgent first.
     fn add_keys(&mut self, packet: &mut ProbePacket, keys_max: usize, now: Instant) {
+        self.lend_memory();
         let context = &self.context;
-        let free = self.deadlines.free_bytes();
-        context.awaited.set_limit(context.memory / QUEUE_MEMORY_DIVISOR + free / 4);
-        // Keys that find no room are lost, unless reconcile finds these again.
-        let may_be_lost = context.reconciliation != Reconciliation::On;
-        context.inbox.set_extra(if may_be_lost { free / 4 * 3 } else { 0 });
         let (may_await, server_now) = (self.may_await(now), context.clock.at(now));
         packet.keys.append(&mut self.unanswered);
         while packet.keys.len() < keys_max
@@ -165,6 +161,9 @@ impl ProbeSchedule {
                 KeyChange::Gone => {
                     self.deadlines.forget(&key);
                     context.awaited.settle(&key);
+                    if context.remembers() {
+                        context.handoff.put(KeyDeadline { key, deadline_ms: None });
+                    }
                 }
                 KeyChange::Evicted => {
                     let is_due = self.deadlines.is_due(&key, server_now);
@@ -180,6 +179,22 @@ impl ProbeSchedule {
         }
         let scanned = self.scanned.drain(..left(packet).min(self.scanned.len()));
         packet.keys.extend(scanned.map(|key| probed(key, false)));
+    }
+
+    /// Lends what the deadlines leave of their memory to the keys that leave these: first they are awaited,
+    /// then they wait to be pushed. What is lent and in use is no room for deadlines.
+    fn lend_memory(&mut self) {
+        let context = &self.context;
+        self.deadlines.give_memory_back();
+        let own = context.memory / QUEUE_MEMORY_DIVISOR;
+        let (awaited, inbox) = (context.awaited.bytes().saturating_sub(own), context.inbox.borrowed());
+        self.deadlines.set_lent(awaited + inbox);
+        let free = self.deadlines.free_bytes();
+        context.known.store(self.deadlines.known() as u64, Relaxed);
+        context.awaited.set_limit(own + awaited + free / 4);
+        // Keys that find no room are lost, unless reconcile finds these again.
+        let may_be_lost = context.reconciliation != Reconciliation::On;
+        context.inbox.set_extra(if may_be_lost { inbox + free / 4 * 3 } else { 0 });
     }
 
     /// Whether keys whose events were not received are awaited. Without the write at the beginning of a

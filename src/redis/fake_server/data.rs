@@ -12,6 +12,8 @@ pub enum FakeValue {
     Text(Bytes),
     List(VecDeque<Bytes>),
     Hash(BTreeMap<Bytes, Bytes>),
+    /// Members with their scores.
+    Sorted(BTreeMap<Bytes, i64>),
 }
 
 /// What the server holds, and what it does wrong.
@@ -86,12 +88,21 @@ impl FakeData {
         }
     }
 
-    /// Lists and hashes that became empty do not exist.
+    fn sorted(&mut self, key: &[u8]) -> Result<&mut BTreeMap<Bytes, i64>, Reply> {
+        self.change(key);
+        match self.keys.entry(key.to_vec()).or_insert_with(|| FakeValue::Sorted(BTreeMap::new())) {
+            FakeValue::Sorted(set) => Ok(set),
+            _ => Err(wrong_type()),
+        }
+    }
+
+    /// Lists, hashes and sorted sets that became empty do not exist.
     fn drop_empty(&mut self) {
         self.keys.retain(|_, value| match value {
             FakeValue::Text(_) => true,
             FakeValue::List(list) => !list.is_empty(),
             FakeValue::Hash(hash) => !hash.is_empty(),
+            FakeValue::Sorted(set) => !set.is_empty(),
         });
     }
 
@@ -156,7 +167,41 @@ impl FakeData {
                 let all = self.hash(&key)?.iter().flat_map(|(field, value)| [field.clone(), value.clone()]);
                 Reply::Array(all.map(Reply::Bulk).collect())
             }
+            "PTTL" => Reply::Int(match (self.keys.contains_key(&key), self.expires.get(&key)) {
+                (false, _) => -2,
+                (true, None) => -1,
+                (true, Some(at)) => at.saturating_duration_since(Instant::now()).as_millis() as i64,
+            }),
+            "ZADD" | "ZREM" | "ZSCORE" | "ZRANGEBYSCORE" => return self.on_sorted(name, &key, args),
             _ => return self.on_list(name, &key, args),
+        })
+    }
+
+    fn on_sorted(&mut self, name: &str, key: &[u8], args: &[Bytes]) -> Result<Reply, Reply> {
+        let set = self.sorted(key)?;
+        Ok(match name {
+            "ZADD" => {
+                let pairs = args[1..].chunks(2).map(|pair| (pair[1].clone(), number(&pair[0])));
+                Reply::Int(
+                    pairs.filter(|(member, score)| set.insert(member.clone(), *score).is_none()).count()
+                        as i64,
+                )
+            }
+            "ZREM" => {
+                Reply::Int(args[1..].iter().filter(|member| set.remove(*member).is_some()).count() as i64)
+            }
+            "ZSCORE" => match set.get(&args[1]) {
+                Some(score) => Reply::Bulk(score.to_string().into_bytes()),
+                None => Reply::Nil,
+            },
+            _ => {
+                let most = number(&args[2]);
+                let mut found: Vec<_> = set.iter().filter(|(_, score)| **score <= most).collect();
+                found.sort_by_key(|(_, score)| **score);
+                let (skipped, count) = (number(&args[4]) as usize, number(&args[5]) as usize);
+                let members = found.into_iter().skip(skipped).take(count);
+                Reply::Array(members.map(|(member, _)| Reply::Bulk(member.clone())).collect())
+            }
         })
     }
 

@@ -6,11 +6,6 @@ use std::collections::BTreeMap;
 const BASE: u64 = 1_700_000_000_000_000;
 const MS: u64 = 1000;
 
-/// What entries that are not stale take.
-fn live(deadlines: &Deadlines) -> usize {
-    deadlines.bytes - deadlines.stale
-}
-
 proptest! {
     /// The queue is compared with a plain map: a key comes when the earliest of its deadlines has passed,
     /// and never before. Some keys are deleted.
@@ -50,7 +45,7 @@ proptest! {
             popped.sort();
             prop_assert_eq!(popped, wanted);
             let expected: usize = model.keys().map(|key| cost(key)).sum();
-            prop_assert_eq!(live(&deadlines), expected);
+            prop_assert_eq!(deadlines.live(), expected);
         }
     }
 }
@@ -108,7 +103,7 @@ fn stale_entries_take_no_more_room_than_others() {
                 deadlines.forget(name.as_bytes());
             }
         }
-        let most = live(&deadlines) * 2 + STALE_BYTES_MIN + cost(b"lock:999");
+        let most = deadlines.live() * 2 + STALE_BYTES_MIN + cost(b"lock:999");
         assert!(deadlines.bytes <= most, "round {round}: {} of {most}", deadlines.bytes);
     }
     let mut popped = Vec::new();
@@ -141,4 +136,142 @@ fn what_a_sweep_has_not_seen_is_gone() {
     }
     popped.sort();
     assert_eq!(popped, [b"k:7".as_slice(), b"k:8", b"new"]);
+}
+
+/// The keys that are there, with their deadlines, beside a queue that has too little memory for all of these.
+#[derive(Default)]
+struct Model {
+    known: BTreeMap<Vec<u8>, u64>,
+    /// The keys that the sweep under way has not seen.
+    unseen: Option<Vec<Vec<u8>>>,
+}
+
+impl Model {
+    fn bytes(&self) -> usize {
+        self.known.keys().map(|key| cost(key)).sum()
+    }
+
+    fn see(&mut self, key: &[u8]) {
+        if let Some(unseen) = &mut self.unseen {
+            unseen.retain(|other| other != key);
+        }
+    }
+}
+
+/// A limit so small that it is reached.
+const SMALL: usize = 40_000;
+
+/// Learns a key's deadline, with some of the memory lent.
+fn learn(deadlines: &mut Deadlines, model: &mut Model, key: Vec<u8>, due: u64, lent: usize) {
+    deadlines.set_lent(lent as u64);
+    match deadlines.learn(&key, due) {
+        Learned::Kept => {
+            model.see(&key);
+            model.known.insert(key, due);
+        }
+        Learned::AlreadyKnown => {
+            model.see(&key);
+            assert!(model.known.get(&key).is_some_and(|known| *known <= due + 2 * MS));
+        }
+        Learned::Full => {
+            let (needed, limit) = (model.bytes() + cost(&key), SMALL - lent);
+            assert!(needed > limit - SMALL / STALE_DIVISOR, "{needed} of {limit} bytes are too much");
+            assert!(deadlines.has_room() == (model.bytes() < limit / 4 * 3));
+        }
+    }
+    assert!(deadlines.bytes <= SMALL.max(2 * model.bytes() + STALE_BYTES_MIN));
+}
+
+proptest! {
+    /// What a key takes is free again when the key has left, however it left, and whatever the others do: the
+    /// bytes in use are those of the keys that are there and as much again at most, and a key finds no room
+    /// only if these need the memory.
+    #[test]
+    fn only_keys_that_are_there_take_memory(
+        steps in prop::collection::vec((0_u8..12, 0_u16..400, 0_u64..90_000, 0_usize..10_000), 0..600),
+    ) {
+        let mut deadlines = Deadlines::new(SMALL as u64);
+        let (mut model, mut now) = (Model::default(), BASE);
+        for (what, key, after, lent) in steps {
+            // Names of each size class, and some longer.
+            let key = format!("{key:0width$}", width = usize::from(key) % 37 * 8 + 3).into_bytes();
+            match what {
+                0..=6 => learn(&mut deadlines, &mut model, key, now + after * MS, lent),
+                7 => {
+                    model.known.remove(&key);
+                    deadlines.forget(&key);
+                }
+                8 => {
+                    prop_assert_eq!(deadlines.record_seen(&key), model.known.contains_key(&key));
+                    model.see(&key);
+                }
+                9 if model.unseen.is_none() => {
+                    deadlines.begin_sweep();
+                    model.unseen = Some(model.known.keys().cloned().collect());
+                }
+                9 => {
+                    deadlines.end_sweep();
+                    let unseen = model.unseen.take().unwrap_or_default();
+                    unseen.iter().for_each(|key| _ = model.known.remove(key));
+                }
+                _ => {
+                    now += after / 8 * MS;
+                    while let Some((key, due)) = deadlines.pop(now) {
+                        prop_assert_eq!(model.known.remove(&key), Some(due));
+                    }
+                    prop_assert!(model.known.values().all(|due| *due > now));
+                }
+            }
+            deadlines.give_memory_back();
+            prop_assert_eq!(deadlines.live(), model.bytes());
+            prop_assert!(deadlines.bytes <= 2 * model.bytes() + STALE_BYTES_MIN);
+            prop_assert!(deadlines.allocated() <= 2 * model.bytes() + SPARE_BYTES_MIN);
+        }
+    }
+}
+
+/// Half of the memory is that of keys that are there, and ten locks are taken and released all the time: each
+/// finds room, and a sweep finds room for every key.
+#[test]
+fn locks_find_room_beside_many_keys() {
+    for percent in [0, 45, 60, 74, 90, 97] {
+        let mut deadlines = Deadlines::new(SMALL as u64);
+        let mut keys = 0;
+        while deadlines.live() < SMALL * percent / 100 - 10 * cost(b"lock:9").min(SMALL * percent / 100) {
+            assert_eq!(deadlines.learn(format!("key {keys}").as_bytes(), BASE + MS), Learned::Kept);
+            keys += 1;
+        }
+        for round in 0..10_000 {
+            let lock = format!("lock:{}", round % 10);
+            let learned = deadlines.learn(lock.as_bytes(), BASE + (3_600_000 + round) * MS);
+            assert_eq!((learned, deadlines.has_room()), (Learned::Kept, true), "{percent} %, {round}");
+            deadlines.forget(lock.as_bytes());
+        }
+    }
+}
+
+/// What is measured in memory follows what is counted, also if it falls.
+#[test]
+fn memory_is_given_back() {
+    let mut deadlines = Deadlines::new(1 << 30);
+    let mut measured = 0;
+    for (learned, left) in [(100_000, 100_000), (0, 30_000), (0, 9000), (0, 1000), (5000, 6000), (0, 0)] {
+        let used = allocation_counter::measure(|| {
+            for n in 0..learned {
+                deadlines.learn(format!("k:{n:014}").as_bytes(), BASE + n * MS);
+            }
+            while deadlines.known() > left {
+                deadlines.pop(u64::MAX);
+            }
+            deadlines.give_memory_back();
+        });
+        measured += used.bytes_current;
+        let counted = left * cost(b"k:00000000000000");
+        assert_eq!((deadlines.known(), deadlines.bytes), (left, counted));
+        let most = (2 * counted + SPARE_BYTES_MIN) as i64;
+        assert!(measured <= most, "{left} keys: {measured} of {most} bytes");
+        // What is computed is what is measured, but for the tables' ends.
+        let error = (deadlines.allocated() as i64 - measured).abs();
+        assert!(error <= measured / 8 + 32_000, "{left} keys: {} for {measured}", deadlines.allocated());
+    }
 }

@@ -106,7 +106,7 @@ impl ProbeSchedule {
         let context = &self.context;
         if context.remembers() && (learned != Learned::AlreadyKnown || context.handoff.has_missed()) {
             let deadline_ms = context.clock.at_ms(now).saturating_add(left);
-            context.handoff.put(KeyDeadline { key: probed.key, deadline_ms });
+            context.handoff.put(KeyDeadline { key: probed.key, deadline_ms: Some(deadline_ms) });
         }
     }
 

@@ -61,7 +61,7 @@ fn a_learned_deadline_is_remembered_once() {
     for left in [5000, 6000] {
         schedule.on_pttl_reply(probed("k:a"), Some(CommandReply::Integer(left)), now);
     }
-    let expected = KeyDeadline { key: b"k:a".to_vec(), deadline_ms: 1_005_000 };
+    let expected = KeyDeadline { key: b"k:a".to_vec(), deadline_ms: Some(1_005_000) };
     assert_eq!(context.handoff.take(Duration::ZERO), [expected]);
     schedule.on_pttl_reply(probed("k:a"), Some(CommandReply::Integer(-2)), now);
     assert!(!schedule.deadlines.record_seen(b"k:a"));
@@ -237,4 +237,35 @@ fn a_sweep_that_begins_anew_takes_no_answer_to_the_one_before() {
         let next = schedule.sweep.next_step(now);
         assert_eq!(next.as_deref(), goes_on.map(str::as_bytes), "{asked:?}");
     }
+}
+
+/// What deadlines leave of their memory is lent to keys that expire. While these have it, it is no room for
+/// deadlines: all together never take more than was allowed.
+#[test]
+fn memory_is_lent_once() {
+    let (context, _owner) = context(Reconciliation::Off);
+    let now = Instant::now();
+    let mut schedule = ProbeSchedule::new(&context, now);
+    let name = |n: usize| format!("k:{n:014}").into_bytes();
+    let mut learned = 0;
+    for round in 0..40 {
+        schedule.lend_memory();
+        // The other threads take what they may have.
+        for n in 0..4000 {
+            context.inbox.put(&name(n));
+            context.awaited.begin(&name(round * 4000 + n), true);
+        }
+        if round == 20 {
+            while !context.inbox.take(9999, now).keys.is_empty() {}
+        }
+        schedule.lend_memory();
+        learned += (0..200)
+            .filter(|n| schedule.deadlines.learn(&name(round * 200 + n), u64::MAX) == Learned::Kept)
+            .count();
+        let own = context.memory / QUEUE_MEMORY_DIVISOR;
+        let others = context.awaited.bytes().saturating_sub(own) + context.inbox.borrowed();
+        let taken = schedule.deadlines.bytes() + others;
+        assert!(taken <= context.memory, "round {round}: {taken} of {} bytes", context.memory);
+    }
+    assert!(learned > 2000, "{learned} deadlines found room");
 }

@@ -1,0 +1,103 @@
+use super::*;
+use crate::expiry::context::tests::context_on;
+use crate::redis::fake_server::{FakeRedis, FakeValue};
+use crossbeam_channel::Sender;
+
+const HOUR_MS: u64 = 3_600_000;
+
+/// A reconciler of one server that is both servers, and how its clock stands.
+struct Bench {
+    redis: FakeRedis,
+    context: Arc<ExpiryContext>,
+    reconciler: Reconciler,
+    now_ms: u64,
+    _owner: Sender<()>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let redis = FakeRedis::start();
+        let (context, _owner) = context_on(Reconciliation::On, redis.port(), 1_000_000);
+        context.listen_state.set_leased_elsewhere(false);
+        context.listen_state.mark_listening();
+        let now_ms = context.clock.at_ms(Instant::now());
+        let reconciler = Reconciler::new(&context);
+        Self { redis, context, reconciler, now_ms, _owner }
+    }
+
+    /// Writes what has become known of keys: deadlines so many milliseconds ahead, or that they were deleted.
+    fn write(&mut self, entries: impl IntoIterator<Item = (String, Option<u64>)>) {
+        let now_ms = self.now_ms;
+        let entry = |(key, ahead): (String, Option<u64>)| KeyDeadline {
+            key: key.into_bytes(),
+            deadline_ms: ahead.map(|ahead| now_ms + ahead),
+        };
+        self.reconciler.pending.extend(entries.into_iter().map(entry));
+        self.reconciler.write_pending().unwrap();
+    }
+
+    fn remembered(&self) -> Vec<String> {
+        let data = self.redis.data();
+        let sets = data.keys.values().filter_map(|value| match value {
+            FakeValue::Sorted(set) => Some(set),
+            _ => None,
+        });
+        sets.flat_map(|set| set.keys()).map(|key| String::from_utf8(key.clone()).unwrap()).collect()
+    }
+}
+
+fn names(count: u64) -> impl Iterator<Item = String> {
+    (0..count).map(|n| format!("k:{n:05}"))
+}
+
+/// A lock that is taken for an hour and released at once leaves nothing behind. A key that is gone about its
+/// deadline may have expired, if the server has become a replica.
+#[test]
+fn a_deleted_key_is_forgotten() {
+    let mut bench = Bench::new();
+    bench.write(
+        [("k:lock", HOUR_MS), ("k:near", 1500), ("k:alive", HOUR_MS)].map(|(k, at)| (k.to_owned(), Some(at))),
+    );
+    assert_eq!(bench.remembered().len(), 3);
+    bench.write(["k:lock", "k:near", "k:unknown"].map(|key| (key.to_owned(), None)));
+    assert_eq!(bench.remembered(), ["k:alive", "k:near"]);
+}
+
+/// What is known of a key is written in order, over several packets and in one.
+#[test]
+fn a_key_that_is_set_again_is_remembered() {
+    let mut bench = Bench::new();
+    let count = PACKET_KEYS_MAX as u64 * 3;
+    for kinds in [[Some(HOUR_MS), None, Some(HOUR_MS)], [None, Some(HOUR_MS), None]] {
+        bench.write(kinds.into_iter().flat_map(|kind| names(count).map(move |key| (key, kind))));
+        bench.write(kinds.into_iter().map(|kind| ("k:one".to_owned(), kind)));
+        let expected = if kinds[2].is_some() { count as usize + 1 } else { 0 };
+        assert_eq!(bench.remembered().len(), expected);
+    }
+}
+
+/// Without a canary nothing shows whether keys that are gone were missed. There are never more of these than
+/// keys that are alive, or than one check looks at; what is dropped is counted, and nothing is pushed.
+#[test]
+fn keys_without_a_proof_do_not_pile_up() {
+    let mut bench = Bench::new();
+    let (most, more) = (CHECK_KEYS_MAX as u64 + 2000, 700);
+    bench.now_ms -= HOUR_MS;
+    let began = bench.now_ms.cast_signed();
+    let members = names(most + more).map(String::into_bytes).zip(began..).collect();
+    let set = bench.context.remembered.set_name().as_bytes().to_vec();
+    bench.redis.data().keys.insert(set, FakeValue::Sorted(members));
+    bench.context.known.store(most, Relaxed);
+    let now = Instant::now();
+    let mut steps = vec![bench.remembered().len() as u64];
+    for seconds in [0, 1, 60, 61, 62, 63] {
+        bench.reconciler.check(now + Duration::from_secs(seconds)).unwrap();
+        steps.push(bench.remembered().len() as u64);
+    }
+    let all = most + more;
+    assert_eq!(steps, [all, all, all, all, most, most, most]);
+    assert_eq!(bench.context.counters.unsettled.load(Relaxed), more);
+    assert!(!bench.redis.holds("work"), "something was pushed");
+    // The newest are kept. When canaries are announced again, these are pushed.
+    assert!(bench.remembered().contains(&format!("k:{:05}", all - 1)));
+}
