@@ -1,5 +1,6 @@
 //! The queue from the expire probe to the reconciler: deadlines that are to be remembered
-//! beside the work list, and keys that were deleted. It is bounded in bytes, and the expire probe never waits for it.
+//! beside the work list, and keys that were deleted. It is bounded in bytes, and the expire probe never waits
+//! for it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,8 +44,8 @@ impl DeadlineHandoff {
         Self { state: Mutex::new(state), wake: bounded(1) }
     }
 
-    /// Adds a deadline. A sweep finds the key of a deadline that does not fit. A deleted key that does not fit
-    /// is remembered until its deadline.
+    /// Adds a deadline. A sweep finds the key of a deadline that does not fit. A deleted key that does not
+    /// fit is remembered until its deadline.
     pub(super) fn put(&self, entry: KeyDeadline) {
         let mut state = self.lock();
         let cost = entry.key.len() + DEADLINE_OVERHEAD_BYTES;

@@ -196,12 +196,12 @@ impl Reconciler {
         resolved
     }
 
-    /// Drops the oldest of the keys that are overdue and were asked for, if no canary has shown for long which
-    /// of these were missed, and there are more than keys that are alive: these would grow for ever. `oldest`
-    /// are the first of them.
+    /// Drops the oldest of the keys that are overdue and were asked for, if no canary has shown for long
+    /// which of these were missed, and there are more than keys that are alive: these would grow for ever.
+    /// `oldest` are the first of them.
     fn drop_unproved(&mut self, oldest: &[Vec<u8>], before_ms: u64, now: Instant) -> Result<(), Fault> {
-        let why = "no canary is announced, so reconcile cannot tell which overdue keys were missed, and drops \
-                   the oldest if these are more than the keys that are alive";
+        let why = "no canary is announced, so reconcile cannot tell which overdue keys were missed, and \
+                   drops the oldest if these are more than the keys that are alive";
         self.unproved.down(now, why);
         if !self.unproved.is_logged() {
             return Ok(());

@@ -54,8 +54,8 @@ impl RememberedDeadlines {
         &self.set
     }
 
-    /// Adds deadlines, except those that are near, and forgets keys that were deleted. Of several entries of a
-    /// key the last one counts. `clock` is that of the server where keys expire.
+    /// Adds deadlines, except those that are near, and forgets keys that were deleted. Of several entries of
+    /// a key the last one counts. `clock` is that of the server where keys expire.
     ///
     /// # Errors
     /// The server's.
@@ -109,7 +109,8 @@ impl RememberedDeadlines {
         self.change(connection, &DeadlineChange { remove, ..DeadlineChange::default() }).map(drop)
     }
 
-    /// Up to `count` keys whose deadlines lie before a moment, the earliest first, without the first `skipped`.
+    /// Up to `count` keys whose deadlines lie before a moment, the earliest first, without the first
+    /// `skipped`.
     ///
     /// # Errors
     /// The server's.

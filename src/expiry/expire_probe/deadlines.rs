@@ -27,8 +27,8 @@ const SAME_DEADLINE_TICKS: i32 = 20;
 const KEY_OVERHEAD_BYTES: usize = HEAP_ENTRY_BYTES + 22;
 /// Stale entries that take less than this are left alone.
 const STALE_BYTES_MIN: usize = 16 << 10;
-/// If a key finds no room, stale entries are removed if these take more than this fraction (one divided by the
-/// number) of the memory. Each removal looks at every entry, so it must free many.
+/// If a key finds no room, stale entries are removed if these take more than this fraction (one divided by
+/// the number) of the memory. Each removal looks at every entry, so it must free many.
 const STALE_DIVISOR: usize = 64;
 /// Memory that holds nothing is given back if it is more than what is needed, and more than this.
 const SPARE_BYTES_MIN: usize = 64 << 10;
@@ -234,8 +234,8 @@ impl Deadlines {
         !self.is_full
     }
 
-    /// Gives back the memory of keys that have left, if more than twice as much is allocated as is needed. Call
-    /// this often: it does nothing unless many keys have left since.
+    /// Gives back the memory of keys that have left, if more than twice as much is allocated as is needed.
+    /// Call this often: it does nothing unless many keys have left since.
     pub(super) fn give_memory_back(&mut self) {
         if self.allocated() <= self.live().saturating_mul(2).saturating_add(SPARE_BYTES_MIN) {
             return;
