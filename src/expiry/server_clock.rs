@@ -4,11 +4,15 @@
 //! A reply shows a time between the sending of TIME and the arrival of the reply. As long as the estimate
 //! agrees with that, it stays, so that a slow reply is not taken for a clock that was set.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A correction of at least this size is a step: somebody has set the clock, or this machine was suspended.
 const STEP_MIN: Duration = Duration::from_millis(100);
+
+/// How many steps are remembered, for events that wait to be pushed.
+const STEPS_MAX: usize = 64;
 
 /// See the module.
 pub(super) struct ServerClock {
@@ -19,8 +23,8 @@ struct ClockState {
     estimate: ClockEstimate,
     /// Whether the server has shown its time.
     is_known: bool,
-    /// The estimate before the last step, and when the step was noticed.
-    before: Option<(ClockEstimate, Instant)>,
+    /// The last steps, in order: the estimate before each, and when it was noticed.
+    before: VecDeque<(ClockEstimate, Instant)>,
     steps: ClockSteps,
 }
 
@@ -54,7 +58,7 @@ impl ServerClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let estimate = ClockEstimate { moment: Instant::now(), micros: micros(since) };
         let steps = ClockSteps::default();
-        Self { state: Mutex::new(ClockState { estimate, is_known: false, before: None, steps }) }
+        Self { state: Mutex::new(ClockState { estimate, is_known: false, before: VecDeque::new(), steps }) }
     }
 
     /// What the server's clock shows at that moment, in microseconds since 1970.
@@ -71,9 +75,11 @@ impl ServerClock {
     /// was set since, or shortly before, it is not known which of two times that was.
     pub(super) fn latest_ms(&self, moment: Instant) -> u64 {
         let state = self.lock();
-        let before = state.before.filter(|(_, noticed)| moment <= *noticed);
-        let before = before.map_or(0, |(estimate, _)| estimate.at(moment));
-        state.estimate.at(moment).max(before) / 1000
+        // From the step that was noticed next after that moment.
+        let next = state.before.iter().position(|(_, noticed)| moment <= *noticed);
+        let Some(next) = next else { return state.estimate.at(moment) / 1000 };
+        let estimates = state.before.iter().map(|(estimate, _)| *estimate).chain([state.estimate]);
+        estimates.skip(next).take(2).map(|estimate| estimate.at(moment)).max().unwrap_or(0) / 1000
     }
 
     /// The moment at which the server's clock shows this time.
@@ -103,7 +109,10 @@ impl ServerClock {
         let is_first = !std::mem::replace(&mut state.is_known, true);
         let (old, new) = (before.at(received), state.estimate.at(received));
         if !is_first && old.abs_diff(new) >= micros(STEP_MIN) {
-            state.before = Some((before, received));
+            state.before.push_back((before, received));
+            if state.before.len() > STEPS_MAX {
+                state.before.pop_front();
+            }
             state.steps.count += 1;
             state.steps.back = state.steps.back.saturating_add(old.saturating_sub(new));
         }
@@ -172,5 +181,23 @@ mod tests {
         assert_eq!((clock.at_ms(event), clock.latest_ms(event)), (41_000, 71_000));
         let later = noticed + SECOND;
         assert_eq!((clock.at_ms(later), clock.latest_ms(later)), (43_000, 43_000));
+    }
+
+    /// Events wait to be pushed while the clock is set twice. Each is dated by the clock before and after the
+    /// step that was noticed next, and not by one that came later.
+    #[test]
+    fn events_before_two_steps_keep_their_clock() {
+        let (clock, now) = (ServerClock::new(), Instant::now() + SECOND * 9);
+        clock.record(now, now, 90_000_000);
+        clock.record(now + SECOND * 2, now + SECOND * 2, 42_000_000);
+        clock.record(now + SECOND * 4, now + SECOND * 4, 14_000_000);
+        clock.record(now + SECOND * 6, now + SECOND * 6, 616_000_000);
+        let shown = [1, 3, 5, 7].map(|seconds| clock.latest_ms(now + SECOND * seconds));
+        assert_eq!(shown, [91_000, 43_000, 615_000, 617_000]);
+        for n in 1..=STEPS_MAX as u32 {
+            let (at, micros) = (now + SECOND * (6 + n), u64::from(n) * 1_000_000_000);
+            clock.record(at, at, micros);
+        }
+        assert_eq!(clock.lock().before.len(), STEPS_MAX);
     }
 }

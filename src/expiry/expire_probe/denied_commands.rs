@@ -14,6 +14,7 @@ pub(super) enum ProbeCommand {
     Scan,
     SetCanary,
     LeadingWrite,
+    Time,
 }
 
 /// See the module.

@@ -27,8 +27,10 @@ pub(super) struct NewCanary {
 /// See the module. The commands are sent in the order of the fields.
 #[derive(Default)]
 pub(super) struct ProbePacket {
-    /// Whether the packet is needed for its TIME alone.
+    /// Whether the packet begins with TIME.
     pub(super) asks_time: bool,
+    /// Whether the packet is needed for its TIME alone.
+    pub(super) is_time_due: bool,
     /// The write that begins a packet with keys. A server that is paused, and so would say of expired keys
     /// that they are gone without deleting these, holds this write and the rest of the packet back.
     pub(super) leading_write: Option<Cmd>,
@@ -40,7 +42,7 @@ pub(super) struct ProbePacket {
 
 impl ProbePacket {
     pub(super) fn is_empty(&self) -> bool {
-        !self.asks_time && self.canary.is_none() && self.keys.is_empty() && self.scan.is_none()
+        !self.is_time_due && self.canary.is_none() && self.keys.is_empty() && self.scan.is_none()
     }
 
     /// How much work the packet makes for the server, in keys.
@@ -52,7 +54,9 @@ impl ProbePacket {
     /// The commands. TIME comes first: its reply corrects the clock by which deadlines are kept.
     pub(super) fn requests(&self, context: &ExpiryContext) -> Requests {
         let mut requests = Requests::default();
-        requests.add(&cmd("TIME"));
+        if self.asks_time {
+            requests.add(&cmd("TIME"));
+        }
         if let Some(write) = &self.leading_write {
             requests.add(write);
         }

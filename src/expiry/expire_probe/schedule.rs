@@ -54,6 +54,8 @@ pub(super) struct ProbeSchedule {
     /// Whether the sweep under way asks for every key, because deadlines may have changed while nobody
     /// listened. Otherwise it asks only for keys without a known deadline.
     probe_all: bool,
+    /// Whether the sweep after that must ask for every key, too.
+    probe_all_again: bool,
     /// The number of the last canary by whose proof awaited keys were settled.
     proof_used: u64,
     /// The steps of the server's clock that were looked at.
@@ -75,6 +77,7 @@ impl ProbeSchedule {
             scanned: VecDeque::new(),
             unanswered: Vec::new(),
             probe_all: false,
+            probe_all_again: false,
             proof_used: 0,
             steps: context.clock.steps(),
             clock_back: 0,
@@ -112,8 +115,9 @@ impl ProbeSchedule {
         let context = Arc::clone(&self.context);
         let mut rate = context.rate();
         let keys_max = rate.available(PACKET_KEYS_MAX, now);
-        let asks_time = now >= self.clock_asked + CLOCK_INTERVAL;
-        let mut packet = ProbePacket { asks_time, ..ProbePacket::default() };
+        let asks_time = !self.denied.is_denied(ProbeCommand::Time, now);
+        let is_time_due = asks_time && now >= self.clock_asked + CLOCK_INTERVAL;
+        let mut packet = ProbePacket { asks_time, is_time_due, ..ProbePacket::default() };
         if keys_max > 0 {
             if !self.denied.is_denied(ProbeCommand::SetCanary, now) && self.canary.is_due_to_set(now) {
                 let life = self.canary.life();
@@ -129,6 +133,8 @@ impl ProbeSchedule {
                 packet.scan = self.sweep.next_step(now);
                 if begins && packet.scan.is_some() {
                     self.deadlines.begin_sweep();
+                    // If the server does not show its clock, only this finds out that it was set.
+                    self.probe_all |= !asks_time;
                 }
             }
         }
@@ -224,7 +230,6 @@ impl ProbeSchedule {
         let mut until = now + IDLE_WAIT_MAX;
         let mut due = |moment: Option<Instant>| until = moment.map_or(until, |moment| until.min(moment));
         due(self.deadlines.next_due().map(|shown| self.context.clock.moment_of(shown)));
-        due(Some(self.clock_asked + CLOCK_INTERVAL));
         if !self.denied.is_denied(ProbeCommand::SetCanary, now) {
             due(self.canary.next_check());
         }
@@ -237,7 +242,10 @@ impl ProbeSchedule {
             until = now;
         }
         let mut rate = self.context.rate();
-        if rate.available(1, now) > 0 { until } else { until.max(rate.next(now)) }
+        let until = if rate.available(1, now) > 0 { until } else { until.max(rate.next(now)) };
+        // The clock is asked for whatever the rate is: a sweep may have used that up for seconds.
+        let asks_time = !self.denied.is_denied(ProbeCommand::Time, now);
+        if asks_time { until.min(self.clock_asked + CLOCK_INTERVAL) } else { until }
     }
 
     /// Records that a packet had no reply: its keys are asked again.
@@ -255,7 +263,9 @@ impl ProbeSchedule {
         now: Instant,
     ) {
         let mut replies = replies.into_iter();
-        self.on_time_reply(replies.next().as_ref(), time, now);
+        if packet.asks_time {
+            self.on_time_reply(replies.next(), time, now);
+        }
         if packet.leading_write.is_some() {
             self.on_write_reply(replies.next(), now);
         }

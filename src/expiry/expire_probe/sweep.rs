@@ -55,6 +55,11 @@ impl Sweep {
         self.requested = true;
     }
 
+    /// Whether a sweep has begun and not ended.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.cursor.is_some()
+    }
+
     /// Records that a deadline found no room.
     pub(super) fn record_overflow(&mut self) {
         self.overflowed = true;

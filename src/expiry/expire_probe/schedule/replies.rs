@@ -10,12 +10,22 @@ use crate::expiry::command_reply;
 use crate::expiry::server_clock::{ClockSteps, micros};
 
 impl ProbeSchedule {
-    pub(super) fn on_time_reply(&mut self, reply: Option<&CommandReply>, time: TimeAsked, now: Instant) {
+    pub(super) fn on_time_reply(&mut self, reply: Option<CommandReply>, time: TimeAsked, now: Instant) {
         self.clock_asked = now;
-        if let Some(CommandReply::Array(shown)) = reply
-            && let Some(micros) = command_reply::time_micros(shown)
-        {
-            self.context.clock.record(time.sent, time.received, micros);
+        match reply {
+            Some(CommandReply::Array(shown)) => {
+                if let Some(micros) = command_reply::time_micros(&shown) {
+                    self.context.clock.record(time.sent, time.received, micros);
+                }
+            }
+            Some(CommandReply::Refused(why)) => self.denied.deny(
+                ProbeCommand::Time,
+                now,
+                "TIME is refused, so keys may be pushed minutes late after a clock was set or this machine was \
+                 suspended",
+                &why,
+            ),
+            _ => {}
         }
         let steps = self.context.clock.steps();
         if steps != self.steps {
@@ -30,10 +40,17 @@ impl ProbeSchedule {
         self.steps = steps;
         if self.clock_back > micros(CLOCK_BACK_MAX) {
             self.deadlines = Deadlines::new(self.context.memory);
-            self.clock_back = 0;
+            (self.clock_back, self.probe_all) = (0, false);
         }
-        self.probe_all = true;
-        self.sweep.restart(now);
+        if self.probe_all && self.sweep.is_under_way() {
+            // It goes on, and another one follows. If it began anew, a clock that is set again and again would
+            // keep it from its end.
+            self.probe_all_again = true;
+            self.sweep.request();
+        } else {
+            self.probe_all = true;
+            self.sweep.restart(now);
+        }
         // The canary lives by the server's clock, too: for hours, if that was set back.
         self.canary.restart(now);
     }
@@ -135,7 +152,7 @@ impl ProbeSchedule {
                 let Some((cursor, keys)) = command_reply::scan_step(values) else { return };
                 self.keep_scanned(keys);
                 if self.sweep.record_step(&cursor, now) {
-                    self.probe_all = false;
+                    self.probe_all = std::mem::take(&mut self.probe_all_again);
                     self.deadlines.record_seen(&self.context.canary.name(self.context.canary.number()));
                     self.deadlines.end_sweep();
                     self.context.handoff.record_sweep();

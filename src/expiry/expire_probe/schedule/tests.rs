@@ -1,4 +1,4 @@
-use crate::expiry::context::tests::context;
+use crate::expiry::context::tests::{context, context_on};
 
 use super::*;
 use crate::redis::Value;
@@ -103,7 +103,8 @@ fn a_step_of_a_sweep_leads_to_the_next() {
 /// The replies to a packet: the server's clock, then one for each key.
 fn replies(packet: &ProbePacket, shown_ms: u64, lefts: &[i64]) -> Vec<CommandReply> {
     let bulk = |number: u64| Value::BulkString(number.to_string().into_bytes());
-    let mut replies = vec![CommandReply::Array(vec![bulk(shown_ms / 1000), bulk(shown_ms % 1000 * 1000)])];
+    let time = CommandReply::Array(vec![bulk(shown_ms / 1000), bulk(shown_ms % 1000 * 1000)]);
+    let mut replies: Vec<CommandReply> = packet.asks_time.then_some(time).into_iter().collect();
     replies.extend(packet.leading_write.iter().map(|_| CommandReply::Integer(0)));
     replies.extend(packet.canary.iter().map(|_| CommandReply::Status("OK".to_owned())));
     replies.extend(lefts.iter().map(|left| CommandReply::Integer(*left)));
@@ -268,4 +269,82 @@ fn memory_is_lent_once() {
         assert!(taken <= context.memory, "round {round}: {taken} of {} bytes", context.memory);
     }
     assert!(learned > 2000, "{learned} deadlines found room");
+}
+
+/// The rate is used up for five seconds by a step of a sweep, at the lowest rate that can be configured.
+#[test]
+fn the_clock_is_asked_for_whatever_the_rate_is() {
+    let (context, _owner) = context_on(Reconciliation::Off, 1, 100);
+    let (began, mut now) = (Instant::now(), Instant::now());
+    let mut schedule = ProbeSchedule::new(&context, now);
+    context.rate().spend(500);
+    let mut asked = Vec::new();
+    while now < began + Duration::from_secs(4) {
+        let packet = schedule.compose(now);
+        if packet.is_time_due {
+            asked.push(now.saturating_duration_since(began).as_millis());
+            let replies = replies(&packet, 1_700_000_000_000, &[]);
+            schedule.record_replies(packet, replies, TimeAsked { sent: now, received: now }, now);
+        }
+        let next = schedule.next_wake(now);
+        assert!(next > now && next <= schedule.clock_asked + CLOCK_INTERVAL);
+        now = next;
+    }
+    assert_eq!(asked, [1000, 2000, 3000]);
+}
+
+/// Without the right to TIME that is logged once, the clock is asked for once a minute, and each sweep asks
+/// for every key, so that a step is noticed some minutes late.
+#[test]
+fn while_time_is_denied_sweeps_ask_for_every_key() {
+    let (context, _owner) = context(Reconciliation::Off);
+    let now = Instant::now();
+    let mut schedule = ProbeSchedule::new(&context, now);
+    schedule.on_pttl_reply(probed("k:known"), Some(CommandReply::Integer(3_600_000)), now);
+    for (seconds, asks_time, probes_all) in [(0, true, false), (1, false, true), (300, true, false)] {
+        let now = now + Duration::from_secs(seconds);
+        schedule.sweep.restart(now);
+        let packet = schedule.compose(now);
+        assert_eq!(
+            (packet.asks_time, packet.scan.is_some(), schedule.probe_all),
+            (asks_time, true, probes_all)
+        );
+        let mut replies = replies(&packet, 1000, &vec![1000; packet.keys.len()]);
+        if asks_time {
+            replies[0] = CommandReply::Refused("NOPERM".to_owned());
+        }
+        schedule.record_replies(packet, replies, TimeAsked { sent: now, received: now }, now);
+        assert!(schedule.denied.is_denied(ProbeCommand::Time, now));
+    }
+}
+
+/// The clock is set ten times during one sweep. The sweep comes to its end, and one more follows.
+#[test]
+fn a_clock_that_is_set_again_and_again_lets_a_sweep_end() {
+    let (context, _owner) = context(Reconciliation::Off);
+    let (mut now, mut shown) = (Instant::now(), 1_700_000_000_000);
+    let mut schedule = ProbeSchedule::new(&context, now);
+    let (mut cursors, mut all) = (Vec::new(), Vec::new());
+    for step in 0..24_u64 {
+        let packet = schedule.compose(now);
+        let bulk = |number: u64| Value::BulkString(number.to_string().into_bytes());
+        let mut replies = replies(&packet, shown, &vec![1000; packet.keys.len()]);
+        if let Some(cursor) = &packet.scan {
+            cursors.push(String::from_utf8(cursor.clone()).unwrap());
+            all.push(schedule.probe_all);
+            let next = (cursors.len() as u64) % 8;
+            *replies.last_mut().unwrap() = CommandReply::Array(vec![bulk(next), Value::Array(Vec::new())]);
+        }
+        schedule.record_replies(packet, replies, TimeAsked { sent: now, received: now }, now);
+        now += Duration::from_secs(1);
+        shown += if step < 11 { 2000 } else { 1000 };
+    }
+    // The first sweep asks only for unknown keys, so the first step of the clock begins it anew.
+    let expected =
+        ["0", "1", "0", "3", "4", "5", "6", "7"].into_iter().chain(["0", "1", "2", "3", "4", "5", "6", "7"]);
+    assert_eq!(cursors[..16], expected.collect::<Vec<_>>(), "{cursors:?}");
+    assert!(
+        cursors[16..].starts_with(&["0".to_owned(), "1".to_owned()]) && all[2..].iter().all(|all| *all),
+        "{all:?}"
+    );
 }
