@@ -196,6 +196,7 @@ pub(super) mod tests {
             database: 0,
             connect_timeout: Duration::from_secs(10),
             client_name: String::new(),
+            left_out: crate::redis::LeftOutCommands::default(),
         };
         let watched = WatchedServer::new("test", server);
         let config = WatchConfig {

@@ -69,6 +69,18 @@ impl LeaseFence {
         delete
     }
 
+    /// Whether this instance has written the token.
+    pub(super) fn is_own(&self, token: &[u8]) -> bool {
+        token == self.token.as_bytes()
+    }
+
+    /// The command that deletes the beat.
+    pub(super) fn delete_beat_command(&self) -> Cmd {
+        let mut delete = cmd("DEL");
+        delete.arg(&self.beat_key);
+        delete
+    }
+
     /// The command that reads the beat.
     pub(super) fn read_beat_command(&self) -> Cmd {
         let mut get = cmd("GET");

@@ -71,10 +71,15 @@ impl SeenBeat {
         });
     }
 
-    /// Whether the holder lives, as far as its beat shows.
+    /// The holder's token.
+    fn token(&self) -> Option<&[u8]> {
+        self.0.as_ref()?.0.rsplitn(2, |byte| *byte == b' ').nth(1)
+    }
+
+    /// Whether another holder lives, as far as its beat shows.
     fn is_alive(&self, now: Instant) -> bool {
-        let Some((beat, since)) = &self.0 else { return false };
-        let token = beat.rsplitn(2, |byte| *byte == b' ').nth(1).unwrap_or_default();
+        let Some((_, since)) = &self.0 else { return false };
+        let token = self.token().unwrap_or_default();
         now.saturating_duration_since(*since) < BEAT_LIFE && !LeaseHolder::Other(token.to_vec()).is_gone()
     }
 }
@@ -119,8 +124,16 @@ impl LeaseKeeper {
             // If this fails, the lease runs out by itself.
             let _released = self.link.once(|connection| {
                 let released = fence.run_if_held_by(&LeaseHolder::ThisInstance, connection, &release)?;
-                // If the lease was evicted, its beat is still there.
-                Ok(released || fence.run_if_held_by(&LeaseHolder::Nobody, connection, &release)?)
+                if released {
+                    return Ok(());
+                }
+                // If the lease was evicted, its beat is still there, unless another pandad has taken over.
+                let mut beat = SeenBeat::default();
+                beat.record(read_beat(connection, fence)?, Instant::now());
+                if beat.token().is_some_and(|token| fence.is_own(token)) {
+                    fence.run_if_held_by(&LeaseHolder::Nobody, connection, &release)?;
+                }
+                Ok(())
             });
         }
     }
@@ -137,10 +150,19 @@ impl LeaseKeeper {
         let asks_policy = *checks % CHECKS_PER_POLICY == 0;
         *checks = checks.wrapping_add(1);
         let status = link.doing("lease").with_retry(|connection| {
-            if asks_policy {
-                *evicts = eviction.evicts(connection)?;
-            }
             let status = check(connection, fence, beat, held, may_take)?;
+            if asks_policy {
+                let Ok(answer) = eviction.evicts(connection) else {
+                    // The lease was checked, whatever comes of this question; the next check asks again.
+                    *checks = 0;
+                    return Ok(status);
+                };
+                *evicts = answer;
+                if !answer && status == LeaseStatus::Held {
+                    // One of a time in which the server did evict keys would be taken for that of a holder.
+                    let _refused_or_lost = connection.ask(&fence.delete_beat_command());
+                }
+            }
             if *evicts && status == LeaseStatus::Held {
                 match connection.ask(&fence.beat_command(u64::from(*checks))) {
                     // If this is refused, the lease works as on servers that evict nothing.
@@ -187,7 +209,7 @@ impl LeaseKeeper {
 }
 
 /// Reads the lease. Renews it if this instance has it (`held`), and takes it if nobody has it (`may_take`)
-/// and no beat shows that its holder lives, or if its holder is gone.
+/// and no beat shows that another holder lives, or if its holder is gone.
 fn check(
     connection: &mut RedisConnection,
     fence: &LeaseFence,
@@ -209,11 +231,14 @@ fn check(
         }
     }
     let holder = fence.holder_of(replies.pop());
-    let may_take = may_take
-        && (holder != LeaseHolder::Nobody || held || {
-            beat.record(read_beat(connection, fence)?, Instant::now());
-            !beat.is_alive(Instant::now())
-        });
+    if may_take && holder == LeaseHolder::Nobody {
+        let now = Instant::now();
+        beat.record(read_beat(connection, fence)?, now);
+        // The lease of another holder was evicted. This instance may have had it before.
+        if beat.is_alive(now) && !beat.token().is_some_and(|token| fence.is_own(token)) {
+            return Ok(LeaseStatus::HeldElsewhere);
+        }
+    }
     let mut take = fence.take_command(millis(LEASE_LIFE));
     let taken = match &holder {
         LeaseHolder::ThisInstance => true,
@@ -244,24 +269,4 @@ fn read_beat(connection: &mut RedisConnection, fence: &LeaseFence) -> Result<Opt
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_beat_that_changes_shows_that_its_holder_lives() {
-        let (mut beat, mut now) = (SeenBeat::default(), Instant::now());
-        assert!(!beat.is_alive(now), "there is none");
-        for number in 0..9_u8 {
-            now += Duration::from_secs(2);
-            beat.record(Some(vec![number]), now);
-            assert!(beat.is_alive(now));
-        }
-        for (after, is_alive) in [(2, true), (4, true), (6, false)] {
-            let now = now + Duration::from_secs(after);
-            beat.record(Some(vec![8]), now);
-            assert_eq!(beat.is_alive(now), is_alive, "{after} s");
-        }
-        beat.record(None, now);
-        assert!(!beat.is_alive(now));
-    }
-}
+mod tests;

@@ -21,6 +21,8 @@ const FLAGS_RECHECK_INTERVAL: Duration = Duration::from_secs(60);
 const STEADY_CONNECTION_MIN: Duration = Duration::from_secs(1);
 const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(100);
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The setting that says what Redis announces.
+const NOTIFY_SETTING: &str = "notify-keyspace-events";
 /// The time between two checks whether this pandad may listen.
 const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -182,21 +184,25 @@ impl Listener {
         let canary = &self.context.canary;
         canary.set_unseen_evictions(evicts);
 
-        let flags = match connection.ask(cmd("CONFIG").arg("GET").arg("notify-keyspace-events")) {
-            Ok(reply) => flags_of(&reply),
-            Err(refusal @ RedisError::Refused { .. }) => {
+        let flags = match connection.ask_optional("CONFIG", cmd("CONFIG").arg("GET").arg(NOTIFY_SETTING)) {
+            Ok(reply) => flags_of(&reply).ok_or_else(|| "the answer is empty".to_owned()),
+            Err(refusal @ RedisError::Refused { .. }) => Err(refusal.to_string()),
+            Err(lost) => return Err(lost),
+        };
+        let flags = match flags {
+            Ok(flags) => flags,
+            Err(why) => {
                 let what = "CONFIG GET is refused, so it is not known whether expired keys are announced";
-                self.log_flags_once(&format!("{what}: {refusal}"), None, evicts);
+                self.log_flags_once(&format!("{what}: {why}"), None, evicts);
                 return Ok(true);
             }
-            Err(lost) => return Err(lost),
         };
         canary.set_unseen_evictions(evicts && !notify_flags::announces_evicted(&flags));
         let Some(wanted) = notify_flags::with_needed(&flags, evicts) else {
             self.flags_logged = false;
             return Ok(true);
         };
-        match connection.ask(cmd("CONFIG").arg("SET").arg("notify-keyspace-events").arg(&wanted)) {
+        match connection.ask(cmd("CONFIG").arg("SET").arg(NOTIFY_SETTING).arg(&wanted)) {
             Ok(_) => {
                 canary.set_unseen_evictions(false);
                 self.flags_logged = false;
@@ -238,7 +244,7 @@ impl Listener {
 
 /// Refuses a replica, because replicas announce no expired keys.
 fn refuse_replica(connection: &mut RedisConnection) -> Result<(), RedisError> {
-    let role = match connection.ask(&cmd("ROLE")) {
+    let role = match connection.ask_optional("ROLE", &cmd("ROLE")) {
         Ok(Value::Array(role)) => role,
         // If ROLE is refused, listening may work all the same.
         Ok(_) | Err(RedisError::Refused { .. }) => return Ok(()),
@@ -255,12 +261,12 @@ fn refuse_replica(connection: &mut RedisConnection) -> Result<(), RedisError> {
 }
 
 /// The value in the reply to `CONFIG GET`, which holds the name before it.
-fn flags_of(reply: &Value) -> String {
+fn flags_of(reply: &Value) -> Option<String> {
     match reply {
         Value::Array(pair) => match pair.get(1) {
-            Some(Value::BulkString(flags)) => String::from_utf8_lossy(flags).into_owned(),
-            _ => String::new(),
+            Some(Value::BulkString(flags)) => Some(String::from_utf8_lossy(flags).into_owned()),
+            _ => None,
         },
-        _ => String::new(),
+        _ => None,
     }
 }

@@ -14,7 +14,7 @@ use crate::config::{
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::{Cluster, FetcherKind, VersionsSeen};
 use crate::logfile::line::{LineFormat, LineFormatter, RecordFilter};
-use crate::redis::{RedisServer, ServerAddress};
+use crate::redis::{LeftOutCommands, RedisServer, ServerAddress};
 use crate::report::Counters;
 use crate::shutdown::Stop;
 
@@ -88,6 +88,7 @@ pub fn redis_server(name: &'static str, redis: &RedisConfig, client: &str) -> Re
         database: redis.database,
         connect_timeout: redis.connect_timeout,
         client_name: client.to_owned(),
+        left_out: LeftOutCommands::default(),
     }
 }
 

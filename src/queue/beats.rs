@@ -35,6 +35,11 @@ impl SeenBeats {
         !has_ended && now.saturating_duration_since(since) < self.ttl
     }
 
+    /// The beat of an instance that was recorded last.
+    pub(super) fn last(&self, instance: &str) -> Option<&str> {
+        self.seen.get(instance).map(|(beat, _)| beat.as_str())
+    }
+
     /// Forgets all instances but these.
     pub(super) fn keep_only(&mut self, instances: &[&str]) {
         self.seen.retain(|instance, _| instances.contains(&instance.as_str()));

@@ -126,7 +126,14 @@ impl HeartbeatSender {
 impl BeatSender {
     fn send(&mut self, connection: &mut RedisConnection) -> Result<(), RedisError> {
         if self.sent.is_multiple_of(HEARTBEATS_PER_POLICY) {
-            self.evicts = self.eviction.evicts(connection)?;
+            // The heartbeat was accepted, whatever comes of this question; the next heartbeat asks again.
+            let Ok(evicts) = self.eviction.evicts(connection) else { return Ok(()) };
+            self.evicts = evicts;
+            if !evicts {
+                // One of a time in which the server did evict keys would be taken for that of a halted
+                // process.
+                let _refused_or_lost = connection.ask(cmd("DEL").arg(&self.key));
+            }
         }
         self.sent += 1;
         if !self.evicts {
@@ -138,5 +145,27 @@ impl BeatSender {
             Ok(_) | Err(RedisError::Refused { .. }) => Ok(()),
             Err(lost) => Err(lost),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis::fake_server::FakeRedis;
+
+    /// A beat of a time in which the server did evict keys would be taken for that of a halted process.
+    #[test]
+    fn a_beat_ends_with_the_servers_policy() {
+        let redis = FakeRedis::start();
+        redis.data().info = "maxmemory:7\r\nmaxmemory_policy:volatile-ttl\r\n".to_owned();
+        let eviction = EvictionCheck::new("test".to_owned());
+        let mut beat = BeatSender { eviction, evicts: false, key: "beat".to_owned(), sent: 0 };
+        let mut link = redis.link();
+        for number in 0..=HEARTBEATS_PER_POLICY {
+            assert_eq!(redis.holds("beat"), number > 0);
+            link.once(|connection| beat.send(connection)).unwrap();
+            redis.data().info = "maxmemory:7\r\nmaxmemory_policy:noeviction\r\n".to_owned();
+        }
+        assert!(!redis.holds("beat"));
     }
 }

@@ -30,7 +30,7 @@ pub(super) enum MoveCommand {
 impl MoveCommand {
     /// Asks the server which commands it knows.
     pub(super) fn of(connection: &mut RedisConnection) -> Result<Self, RedisError> {
-        match connection.ask(cmd("COMMAND").arg("INFO").arg("blmove")) {
+        match connection.ask_optional("COMMAND", cmd("COMMAND").arg("INFO").arg("blmove")) {
             Ok(Value::Array(known)) if matches!(known.first(), Some(Value::Array(_))) => {
                 Ok(MoveCommand::Lmove)
             }

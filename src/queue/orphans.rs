@@ -38,6 +38,8 @@ pub(super) struct Orphan {
     batch: String,
     /// The instance without a heartbeat that owned the list; `None` means this instance.
     of: Option<String>,
+    /// The beat of that instance, if it had no heartbeat. If it has another one by now, the instance lives.
+    beat: Option<String>,
 }
 
 /// The facts about an instance without a heartbeat.
@@ -105,20 +107,26 @@ impl Orphans {
     ) -> Result<(), RedisError> {
         let now = clock();
         self.suspects.retain(|(_, since)| now.saturating_duration_since(*since) < FORGET_SILENT_AFTER);
-        let mut candidates: Vec<Orphan> =
-            self.suspects.iter().map(|(batch, _)| Orphan { batch: batch.clone(), of: None }).collect();
+        let mut candidates: Vec<Orphan> = self
+            .suspects
+            .iter()
+            .map(|(batch, _)| Orphan { batch: batch.clone(), of: None, beat: None })
+            .collect();
         let expired = self.expired(connection, keys, own, &clock)?;
         for (instance, slots) in &expired {
-            let of_it = |slot| Orphan { batch: keys.batch(instance, slot), of: Some(instance.clone()) };
+            let of_it = |slot| Orphan {
+                batch: keys.batch(instance, slot),
+                of: Some(instance.clone()),
+                beat: self.beats.last(instance).map(str::to_owned),
+            };
             candidates.extend((0..*slots).map(of_it));
         }
         let existing = exist(connection, &candidates)?;
         let mut holding: HashSet<String> = HashSet::new();
         for (orphan, _) in candidates.into_iter().zip(existing).filter(|(_, exists)| *exists) {
             holding.extend(orphan.of.clone());
-            if !self.found.contains(&orphan) {
-                self.found.push_back(orphan);
-            }
+            self.found.retain(|found| found.batch != orphan.batch);
+            self.found.push_back(orphan);
         }
         for (instance, _) in &expired {
             if !holding.contains(instance) {
@@ -216,8 +224,9 @@ impl Orphans {
 /// the renaming, because an instance that is not registered may take nothing. `unsure` is set while the
 /// list may have been renamed, and stays set if it was.
 ///
-/// Check and renaming are one step: because of WATCH, the renaming fails if the heartbeat is set after the
-/// check. So once its heartbeat was accepted, an instance keeps the batch lists that it still finds.
+/// Check and renaming are one step: because of WATCH, the renaming fails if the heartbeat or the beat is set
+/// after the check. So once its heartbeat was accepted, an instance keeps the batch lists that it still
+/// finds.
 ///
 /// # Errors
 /// The server's.
@@ -232,12 +241,17 @@ pub(super) fn take_over(
     if let Some(instance) = &orphan.of {
         let heartbeat = keys.heartbeat(instance);
         let mut requests = Requests::default();
-        requests.add(cmd("WATCH").arg(&heartbeat)).add(cmd("GET").arg(&heartbeat));
+        let beat = keys.beat(instance);
+        requests.add(cmd("WATCH").arg(&heartbeat).arg(&beat));
+        requests.add(cmd("GET").arg(&heartbeat)).add(cmd("GET").arg(&beat));
         let mut answers = connection.ask_all(&requests)?.into_iter();
         // Without WATCH the heartbeat may be set between check and renaming. Then a batch may be done
         // twice, but no item is lost.
         let watched = !matches!(answers.next(), Some(Value::ServerError(_)));
-        if !is_expired(answers.next().as_ref()) {
+        let (heartbeat, beat) = (answers.next(), answers.next());
+        let has_other_beat =
+            orphan.beat.as_ref().is_some_and(|seen| beat.is_some_and(|beat| text(&beat) != *seen));
+        if !is_expired(heartbeat.as_ref()) || has_other_beat {
             return if watched { connection.ask(&cmd("UNWATCH")).map(drop) } else { Ok(()) };
         }
     }
@@ -285,58 +299,4 @@ fn text(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::redis::fake_server::FakeRedis;
-
-    #[test]
-    fn an_instance_is_forgotten_later_if_its_process_may_continue() {
-        let since = Instant::now();
-        for (exited, after) in [(true, FORGET_EXITED_AFTER), (false, FORGET_SILENT_AFTER)] {
-            let instance = ExpiredInstance { since, exited };
-            assert!(!instance.may_be_forgotten(since + after));
-            assert!(instance.may_be_forgotten(since + after + Duration::from_millis(1)));
-        }
-    }
-
-    /// The register and the time since which a heartbeat is missing decide, not the number of scans.
-    #[test]
-    fn an_instance_without_items_is_forgotten_after_its_time() {
-        let redis = FakeRedis::start();
-        let keys = QueueKeys::new("work");
-        let registered = [("own", "1"), ("empty", "1"), ("full", "2"), ("alive", "1")];
-        redis.set_fields(&keys.instances(), &registered);
-        redis.push(&keys.batch("full", 1), &["a"]);
-        redis.set(&keys.heartbeat("alive"), &Process::this().to_string());
-        let (since, mut orphans) = (Instant::now(), Orphans::new(Duration::from_secs(10), Instant::now()));
-        let mut link = redis.link();
-        for (after, is_there) in [
-            (Duration::ZERO, true),
-            (FORGET_SILENT_AFTER, true),
-            (FORGET_SILENT_AFTER + Duration::from_millis(1), false),
-        ] {
-            let scan =
-                |connection: &mut RedisConnection| orphans.scan(connection, &keys, "own", || since + after);
-            link.once(scan).unwrap();
-            assert_eq!(
-                redis.fields(&keys.instances()).iter().any(|name| name == "empty"),
-                is_there,
-                "{after:?}"
-            );
-            assert_eq!(redis.fields(&keys.instances()).len(), if is_there { 4 } else { 3 });
-        }
-        let of = Some("full".to_owned());
-        assert_eq!((orphans.pop(), orphans.pop()), (Some(Orphan { batch: keys.batch("full", 1), of }), None));
-    }
-
-    #[test]
-    fn a_move_without_an_answer_is_looked_into_at_once() {
-        let (ttl, now) = (Duration::from_secs(10), Instant::now());
-        let mut orphans = Orphans::new(ttl, now + ttl);
-        assert!(!orphans.is_due(now) && !orphans.has_suspects());
-        orphans.suspect("batch".to_owned(), now);
-        assert!(orphans.is_due(now) && orphans.has_suspects());
-        (0..=SUSPECTS_MAX).for_each(|_| orphans.suspect("batch".to_owned(), now));
-        assert_eq!(orphans.suspects.len(), SUSPECTS_MAX);
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use redis_crate::{
 };
 
 use super::error::{RedisError, was_interrupted};
+use super::left_out::LeftOutCommands;
 use super::requests::Requests;
 use super::server::{RedisServer, ServerAddress};
 use crate::resolver;
@@ -22,6 +23,10 @@ pub struct RedisConnection {
     redis: redis_crate::Connection,
     /// Whether the server has answered that it is a master.
     master: bool,
+    opened: Instant,
+    /// The server, for the log.
+    about: String,
+    left_out: LeftOutCommands,
 }
 
 impl RedisConnection {
@@ -45,7 +50,8 @@ impl RedisConnection {
         };
         let redis = redis.map_err(RedisError::from)?;
         redis.set_write_timeout(Some(ANSWER_TIMEOUT)).map_err(RedisError::from)?;
-        let mut connection = Self { redis, master: false };
+        let (about, left_out) = (server.to_string(), server.left_out.clone());
+        let mut connection = Self { redis, master: false, opened: Instant::now(), about, left_out };
         connection.set_answer_timeout(server.connect_timeout)?;
         connection.enter(server)?;
         connection.set_answer_timeout(ANSWER_TIMEOUT)?;
@@ -72,7 +78,7 @@ impl RedisConnection {
         self.ask(&cmd("PING"))?;
         // The name is only for CLIENT LIST, and Redis allows no blanks in it.
         if !server.client_name.is_empty() && server.client_name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            match self.ask(cmd("CLIENT").arg("SETNAME").arg(&server.client_name)) {
+            match self.ask_optional("CLIENT", cmd("CLIENT").arg("SETNAME").arg(&server.client_name)) {
                 Ok(_) | Err(RedisError::Refused { .. }) => {}
                 Err(lost) => return Err(lost),
             }
@@ -97,6 +103,33 @@ impl RedisConnection {
     pub fn ask(&mut self, command: &Cmd) -> Result<Value, RedisError> {
         self.redis.send_packed_command(&command.get_packed_command()).map_err(RedisError::from)?;
         error_of(self.receive()?)
+    }
+
+    /// As [`RedisConnection::ask`], for a command that pandad can do without. If the server answers `name` by
+    /// closing the connection, twice, it is left out from then on: it counts as refused.
+    ///
+    /// # Errors
+    /// As [`RedisConnection::ask`].
+    pub fn ask_optional(&mut self, name: &'static str, command: &Cmd) -> Result<Value, RedisError> {
+        if self.left_out.has(name) {
+            let text = format!("the server closes the connection when it is asked for {name}");
+            return Err(RedisError::Refused { code: "ERR".to_owned(), text });
+        }
+        let answer = self.ask(command);
+        match &answer {
+            Err(error) if error.is_close() => {
+                if self.left_out.record_close(name, self.opened) {
+                    log::warn!(
+                        "{}: closes the connection when it is asked for {name}, which is left out from now \
+                         on",
+                        self.about
+                    );
+                }
+            }
+            Err(RedisError::Lost(_)) => {}
+            Ok(_) | Err(RedisError::Refused { .. }) => self.left_out.record_answer(name),
+        }
+        answer
     }
 
     /// Sends many commands in one round trip. Each answer may be a `Value::ServerError`.
@@ -136,7 +169,7 @@ impl RedisConnection {
         if self.master {
             return Ok(());
         }
-        match self.ask(&cmd("ROLE")) {
+        match self.ask_optional("ROLE", &cmd("ROLE")) {
             Ok(Value::Array(role)) if role.first() == Some(&Value::BulkString(b"slave".to_vec())) => {
                 return Err(RedisError::Refused { code: "READONLY".to_owned(), text: String::new() });
             }

@@ -44,6 +44,7 @@ const CODE_REMEDIES: [(&str, &str); 17] = [
     ),
     ("TRYAGAIN", "this is a node of a Redis Cluster that is moving its keys"),
 ];
+const CLOSED_TEXT: &str = "the connection was closed";
 const INTERRUPTED_TEXT: &str = "interrupted while waiting for an answer";
 const TEXT_REMEDIES: [(&str, &str); 4] = [
     // Texts of Redis before 6, and of a server that has no password.
@@ -65,6 +66,11 @@ impl RedisError {
     /// Whether only the wait was interrupted, because this process was stopped and then continued.
     pub(super) fn is_interruption(&self) -> bool {
         matches!(self, RedisError::Lost(why) if why == INTERRUPTED_TEXT)
+    }
+
+    /// Whether the server has closed the connection.
+    pub(super) fn is_close(&self) -> bool {
+        matches!(self, RedisError::Lost(why) if why == CLOSED_TEXT)
     }
 
     /// Whether this is a server's error whose text contains `part`.
@@ -110,7 +116,7 @@ impl From<CrateError> for RedisError {
             return RedisError::Lost("no answer in time".to_owned());
         }
         if error.is_connection_dropped() && error.is_unrecoverable_error() && !error.is_connection_refusal() {
-            return RedisError::Lost("the connection was closed".to_owned());
+            return RedisError::Lost(CLOSED_TEXT.to_owned());
         }
         RedisError::Lost(error.to_string())
     }

@@ -40,16 +40,19 @@ impl EvictionCheck {
 /// The policy by which the server deletes keys that nobody asked it to delete; `None` if it deletes none, or
 /// does not say.
 fn eviction_policy(connection: &mut RedisConnection) -> Result<Option<String>, RedisError> {
-    let settings = match connection.ask(cmd("CONFIG").arg("GET").arg("maxmemory*")) {
+    let mut settings = match connection.ask_optional("CONFIG", cmd("CONFIG").arg("GET").arg("maxmemory*")) {
         Ok(Value::Array(values)) => of_config(&values),
-        Ok(_) => None,
-        Err(RedisError::Refused { .. }) => match connection.ask(cmd("INFO").arg("memory")) {
+        Ok(_) | Err(RedisError::Refused { .. }) => None,
+        Err(lost) => return Err(lost),
+    };
+    if settings.is_none() {
+        // Refused, or empty: services that others run hide their settings in both ways.
+        settings = match connection.ask_optional("INFO", cmd("INFO").arg("memory")) {
             Ok(Value::BulkString(text)) => of_info(&String::from_utf8_lossy(&text)),
             Ok(_) | Err(RedisError::Refused { .. }) => None,
             Err(lost) => return Err(lost),
-        },
-        Err(lost) => return Err(lost),
-    };
+        };
+    }
     Ok(settings.filter(|(limit, policy)| limit != "0" && policy != "noeviction").map(|(_, policy)| policy))
 }
 

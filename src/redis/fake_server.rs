@@ -13,7 +13,7 @@ pub use data::{FakeData, FakeValue};
 
 use data::{Bytes, Reply, encode, number};
 
-use super::{Health, Link, RedisServer, ServerAddress};
+use super::{Health, LeftOutCommands, Link, RedisServer, ServerAddress};
 
 /// See the module. Clones are the same server.
 #[derive(Clone)]
@@ -51,6 +51,7 @@ impl FakeRedis {
             database: 0,
             connect_timeout: Duration::from_secs(10),
             client_name: String::new(),
+            left_out: LeftOutCommands::default(),
         })
     }
 

@@ -7,6 +7,7 @@ mod eviction;
 #[cfg(test)]
 pub(crate) mod fake_server;
 mod health;
+mod left_out;
 mod link;
 mod requests;
 mod server;
@@ -17,6 +18,7 @@ pub use connection::RedisConnection;
 pub use error::RedisError;
 pub use eviction::EvictionCheck;
 pub use health::Health;
+pub use left_out::LeftOutCommands;
 pub use link::Link;
 pub use redis_crate::{Cmd, Value, cmd};
 pub use requests::{Args, Requests};

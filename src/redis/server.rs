@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::left_out::LeftOutCommands;
+
 /// A server, and how to log in.
 #[derive(Clone)]
 pub struct RedisServer {
@@ -21,6 +23,8 @@ pub struct RedisServer {
     pub connect_timeout: Duration,
     /// The name in `CLIENT LIST`; empty means none.
     pub client_name: String,
+    /// The commands that the server answers by closing the connection.
+    pub left_out: LeftOutCommands,
 }
 
 /// Where a server listens.

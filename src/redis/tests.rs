@@ -185,3 +185,51 @@ fn messages_are_heard_until_the_listener_has_enough() {
     let refused = open(&redis).listen(&channels, quiet, || panic!("it is not subscribed"), |_| true);
     assert!(refused.is_err_and(|error| error.has_code("NOPERM")));
 }
+
+/// Proxies close the connection at commands that they do not know.
+#[test]
+fn a_command_that_ends_the_connection_is_left_out() {
+    let redis = FakeRedis::start();
+    for name in ["CLIENT", "ROLE", "CONFIG", "INFO"] {
+        redis.data().loses_answers.insert(name.to_owned());
+    }
+    let server = RedisServer { client_name: "a:b".to_owned(), ..(*redis.server()).clone() };
+    let mut link = Link::new(Arc::new(server), redis.health());
+    let mut check = EvictionCheck::new("test".to_owned());
+    let mut ask = |connection: &mut RedisConnection| {
+        connection.demand_master()?;
+        let evicts = check.evicts(connection)?;
+        Ok((evicts, connection.ask(&get("key"))?))
+    };
+    let tries = (0..12).take_while(|_| link.with_retry(&mut ask).is_err()).count();
+    assert!(tries < 12, "it never worked");
+    assert_eq!(link.with_retry(&mut ask), Ok((false, Value::Nil)));
+    let asked = ["CLIENT", "ROLE", "CONFIG", "INFO"].map(|name| redis.count(name));
+    assert_eq!(asked, [2, 2, 2, 2]);
+}
+
+/// A server that has answered before is asked again, however often it is lost at the same command.
+#[test]
+fn what_was_answered_before_is_asked_again() {
+    let redis = FakeRedis::start();
+    let mut link = redis.link();
+    let demand = |connection: &mut RedisConnection| connection.ask_optional("ROLE", &cmd("ROLE")).map(drop);
+    assert!(link.once(demand).is_ok());
+    redis.data().loses_answers.insert("ROLE".to_owned());
+    assert!((0..5).all(|_| link.once(demand).is_err()));
+    redis.data().loses_answers.clear();
+    assert!(link.once(demand).is_ok());
+}
+
+/// Services that others run refuse CONFIG, or answer it with nothing.
+#[test]
+fn info_tells_the_policy_where_config_does_not() {
+    let redis = FakeRedis::start();
+    redis.data().info = "maxmemory:7\r\nmaxmemory_policy:volatile-ttl\r\n".to_owned();
+    let mut check = EvictionCheck::new("test".to_owned());
+    assert_eq!(check.evicts(&mut open(&redis)), Ok(true), "the answer to CONFIG is empty");
+    redis.data().refuses.insert("CONFIG".to_owned(), "NOPERM no permission".to_owned());
+    assert_eq!(check.evicts(&mut open(&redis)), Ok(true));
+    redis.data().info.clear();
+    assert_eq!(check.evicts(&mut open(&redis)), Ok(false));
+}

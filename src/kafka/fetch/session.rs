@@ -72,7 +72,7 @@ pub(super) enum SessionAnswer {
     /// All partitions of the request were answered; those that are left out are unchanged.
     Whole,
     /// The broker should have answered for these partitions, and does not name them.
-    LeftOut(Vec<TopicPartition>),
+    LeftOutCommands(Vec<TopicPartition>),
     /// The session is lost. The next request begins another one, and must follow at once.
     SessionLost,
     /// The broker refuses the request.
@@ -189,7 +189,7 @@ impl FetchSession {
         self.is_denied = self.id == 0;
         let left_out = self.partitions.iter().filter(|(_, known)| known.named_in != self.requests);
         let left_out: Vec<TopicPartition> = left_out.map(|(partition, _)| partition.clone()).collect();
-        if left_out.is_empty() { SessionAnswer::Whole } else { SessionAnswer::LeftOut(left_out) }
+        if left_out.is_empty() { SessionAnswer::Whole } else { SessionAnswer::LeftOutCommands(left_out) }
     }
 
     /// Whether the last request was about this partition.

@@ -277,3 +277,17 @@ fn heartbeats_follow_each_other() {
     }
     assert!(redis.count("SET") < 20, "and no more often than needed");
 }
+
+/// A proxy closes the connection when it is asked for the server's policy. The heartbeat goes on.
+#[test]
+fn a_question_that_ends_the_connection_stops_no_heartbeat() {
+    let redis = FakeRedis::start();
+    for name in ["CONFIG", "INFO"] {
+        redis.data().loses_answers.insert(name.to_owned());
+    }
+    redis.push(LIST, &["a"]);
+    let mut one = Instance::of(&redis);
+    assert_eq!(redis.count("SET"), 1, "the first heartbeat counts");
+    let batch = one.takes();
+    one.does(&redis, batch);
+}

@@ -37,6 +37,8 @@ pub struct FakeData {
     pub slow: BTreeMap<String, Duration>,
     /// Whether the server says that it is a replica.
     pub is_replica: bool,
+    /// The answer to INFO.
+    pub info: String,
 }
 
 #[derive(Debug)]
@@ -124,23 +126,11 @@ impl FakeData {
             })]),
             // Nothing is set.
             "CONFIG" => Reply::Array(Vec::new()),
+            "INFO" => Reply::Bulk(self.info.clone().into_bytes()),
             "COMMAND" => Reply::Array(vec![Reply::Array(vec![Reply::Bulk(b"blmove".to_vec())])]),
             "EXISTS" => Reply::Int(args.iter().filter(|key| self.keys.contains_key(*key)).count() as i64),
             "DEL" => Reply::Int(args.iter().filter(|key| self.remove(key)).count() as i64),
-            "GET" => match self.keys.get(&key) {
-                None => Reply::Nil,
-                Some(FakeValue::Text(text)) => Reply::Bulk(text.clone()),
-                Some(_) => return Err(wrong_type()),
-            },
-            "SET" => {
-                self.remove(&key);
-                self.keys.insert(key.clone(), FakeValue::Text(args[1].clone()));
-                if let Some(place) = args.iter().position(|arg| arg == b"PX") {
-                    let ttl = Duration::from_millis(number(&args[place + 1]) as u64);
-                    self.expires.insert(key, Instant::now() + ttl);
-                }
-                Reply::Ok
-            }
+            "GET" | "SET" | "PTTL" | "PEXPIRE" => return self.on_text(name, key, args),
             "RENAMENX" => match self.keys.contains_key(&args[1]) {
                 true => Reply::Int(0),
                 false => {
@@ -167,13 +157,43 @@ impl FakeData {
                 let all = self.hash(&key)?.iter().flat_map(|(field, value)| [field.clone(), value.clone()]);
                 Reply::Array(all.map(Reply::Bulk).collect())
             }
+            "ZADD" | "ZREM" | "ZSCORE" | "ZRANGEBYSCORE" => return self.on_sorted(name, &key, args),
+            _ => return self.on_list(name, &key, args),
+        })
+    }
+
+    fn on_text(&mut self, name: &str, key: Bytes, args: &[Bytes]) -> Result<Reply, Reply> {
+        Ok(match name {
+            "GET" => match self.keys.get(&key) {
+                None => Reply::Nil,
+                Some(FakeValue::Text(text)) => Reply::Bulk(text.clone()),
+                Some(_) => return Err(wrong_type()),
+            },
+            "SET" if args.last().is_some_and(|last| last == b"NX") && self.keys.contains_key(&key) => {
+                Reply::Nil
+            }
+            "SET" => {
+                self.remove(&key);
+                self.keys.insert(key.clone(), FakeValue::Text(args[1].clone()));
+                if let Some(place) = args.iter().position(|arg| arg == b"PX") {
+                    let ttl = Duration::from_millis(number(&args[place + 1]) as u64);
+                    self.expires.insert(key, Instant::now() + ttl);
+                }
+                Reply::Ok
+            }
             "PTTL" => Reply::Int(match (self.keys.contains_key(&key), self.expires.get(&key)) {
                 (false, _) => -2,
                 (true, None) => -1,
                 (true, Some(at)) => at.saturating_duration_since(Instant::now()).as_millis() as i64,
             }),
-            "ZADD" | "ZREM" | "ZSCORE" | "ZRANGEBYSCORE" => return self.on_sorted(name, &key, args),
-            _ => return self.on_list(name, &key, args),
+            _ => match self.keys.contains_key(&key) {
+                true => {
+                    let life = Duration::from_millis(number(&args[1]) as u64);
+                    self.expires.insert(key, Instant::now() + life);
+                    Reply::Int(1)
+                }
+                false => Reply::Int(0),
+            },
         })
     }
 

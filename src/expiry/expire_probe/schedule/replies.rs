@@ -21,8 +21,8 @@ impl ProbeSchedule {
             Some(CommandReply::Refused(why)) => self.denied.deny(
                 ProbeCommand::Time,
                 now,
-                "TIME is refused, so keys may be pushed minutes late after a clock was set or this machine was \
-                 suspended",
+                "TIME is refused, so keys may be pushed minutes late after a clock was set or this machine \
+                 was suspended",
                 &why,
             ),
             _ => {}
@@ -43,8 +43,8 @@ impl ProbeSchedule {
             (self.clock_back, self.probe_all) = (0, false);
         }
         if self.probe_all && self.sweep.is_under_way() {
-            // It goes on, and another one follows. If it began anew, a clock that is set again and again would
-            // keep it from its end.
+            // It goes on, and another one follows. If it began anew, a clock that is set again and again
+            // would keep it from its end.
             self.probe_all_again = true;
             self.sweep.request();
         } else {

@@ -146,7 +146,7 @@ impl BrokerReader {
         }
         match self.session.take_answer(&answer) {
             SessionAnswer::Whole => {}
-            SessionAnswer::LeftOut(partitions) => {
+            SessionAnswer::LeftOutCommands(partitions) => {
                 let why = "the broker's answer does not name this partition";
                 for partition in partitions {
                     self.carry_out_meaning(&partition, Meaning::Failed(why.to_owned()), &mut events);

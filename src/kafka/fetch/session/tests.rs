@@ -80,7 +80,7 @@ fn what_is_left_out_of_a_session_is_unchanged_and_of_a_full_answer_missing() {
     assert_eq!((session.unchanged(&of(1)), session.unchanged(&of(2))), (ends, None));
     session.begin_anew();
     assert_eq!(full(&mut session, &[(1, 10), (2, 12)]).0, (7, 0), "the old session ends");
-    assert_eq!(session.take_answer(&answer(8, &[(2, 12)])), SessionAnswer::LeftOut(vec![of(1)]));
+    assert_eq!(session.take_answer(&answer(8, &[(2, 12)])), SessionAnswer::LeftOutCommands(vec![of(1)]));
     assert_eq!(session.unchanged(&of(1)), None);
 }
 

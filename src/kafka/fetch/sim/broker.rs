@@ -269,7 +269,7 @@ fn fetch(world: &World, node: usize, asked: &Asked, fault: Option<Fault>) -> Vec
         let denies = world.plan.denies_sessions || version < 7;
         let (session, mut named) = cluster.sessions[node].close(of, named, denies, &mut dice);
         // Within a session, what is left out counts as unchanged.
-        if fault == Some(Fault::LeftOut) && !named.is_empty() && of == Place::First {
+        if fault == Some(Fault::LeftOutCommands) && !named.is_empty() && of == Place::First {
             named.remove(dice.usize(..named.len()));
         }
         return write_fetch(version, (0, session), &named);

@@ -27,7 +27,7 @@ pub(super) enum Fault {
     /// Each partition of the answer has an error code.
     Code,
     /// One partition is missing in the answer.
-    LeftOut,
+    LeftOutCommands,
     /// The fetch session is gone: others needed the room.
     Evicted,
     /// The request is not the one that the broker expects next in the fetch session.
@@ -45,7 +45,7 @@ const FAULTS: [Fault; 13] = [
     Fault::Empty,
     Fault::Flip,
     Fault::Code,
-    Fault::LeftOut,
+    Fault::LeftOutCommands,
     Fault::Evicted,
     Fault::WrongEpoch,
 ];
