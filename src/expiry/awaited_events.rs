@@ -3,16 +3,22 @@
 //! paused, and says of an expired key that it is gone without deleting it.
 //!
 //! A key is settled by its event. Without one it is settled as deleted, when it was gone twice, each time
-//! before the setting of a canary whose event was received. Bounded in bytes: keys that find no room are
-//! counted. Pure, except for the lock.
+//! before the setting of a canary whose event was received. Bounded in bytes: of keys that find no room only
+//! a hash is kept, to count those whose events were not received. Pure, except for the lock.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::canary::CanaryProof;
 
 /// How much memory a key takes in addition to the bytes of its name, which may be held twice.
 const KEY_OVERHEAD_BYTES: usize = 100;
+/// What the hash of a key without room takes.
+const HASH_BYTES: usize = 32;
+/// Hashes may take this fraction (one divided by the number) of the memory.
+const HASHES_DIVISOR: usize = 4;
 /// The map of keys does not become smaller than this.
 const MAP_KEYS_MIN: usize = 1000;
 /// How often a key must be gone before it counts as deleted. Once would do, if it were sure that the server
@@ -31,7 +37,11 @@ struct AwaitedState {
     again: VecDeque<Vec<u8>>,
     bytes: usize,
     limit: usize,
-    overflowed: u64,
+    /// The hashes of keys without room, each with the number of the last canary when the key was gone; `None`
+    /// while the key is being asked for.
+    hashes: HashMap<u64, Option<u64>>,
+    hasher: RandomState,
+    unsettled: u64,
 }
 
 #[derive(Default)]
@@ -58,7 +68,8 @@ impl AwaitedEvents {
 
     /// How many bytes are held.
     pub(super) fn bytes(&self) -> u64 {
-        self.lock().bytes as u64
+        let state = self.lock();
+        (state.bytes + state.hashes.len() * HASH_BYTES) as u64
     }
 
     /// Begins to await a key's event. Call this before the key is asked for, since the event may come before
@@ -69,8 +80,15 @@ impl AwaitedEvents {
         if state.keys.contains_key(key) {
             return;
         }
-        if state.bytes + cost > state.limit {
-            state.overflowed += 1;
+        let for_hashes = state.limit / HASHES_DIVISOR;
+        if state.bytes + cost > state.limit - for_hashes {
+            let hash = state.hasher.hash_one(key);
+            if (state.hashes.len() + 1) * HASH_BYTES <= for_hashes {
+                state.hashes.insert(hash, None);
+            } else if !state.hashes.contains_key(&hash) {
+                // It may be settled by its event, but nothing would tell.
+                state.unsettled += 1;
+            }
             return;
         }
         state.bytes += cost;
@@ -89,6 +107,10 @@ impl AwaitedEvents {
 
     fn remove(&self, key: &[u8]) -> Option<AwaitedKey> {
         let mut state = self.lock();
+        if !state.hashes.is_empty() {
+            let hash = state.hasher.hash_one(key);
+            state.hashes.remove(&hash);
+        }
         let known = state.keys.remove(key)?;
         state.bytes -= cost(key).min(state.bytes);
         // A pause of the server may have filled the map.
@@ -101,15 +123,25 @@ impl AwaitedEvents {
     /// Records that the server says that the key is gone, and could have deleted it. `canary` is the number
     /// of the last canary.
     pub(super) fn record_gone(&self, key: &[u8], canary: u64) {
-        if let Some(known) = self.lock().keys.get_mut(key) {
+        let mut state = self.lock();
+        if let Some(known) = state.keys.get_mut(key) {
             known.gone = Some(canary);
+        } else if !state.hashes.is_empty() {
+            let hash = state.hasher.hash_one(key);
+            state.hashes.entry(hash).and_modify(|gone| *gone = Some(canary));
         }
     }
 
     /// Uses a proof: keys that were gone before it are asked for again, or settled as deleted.
     pub(super) fn record_proof(&self, proof: CanaryProof) {
         let mut state = self.lock();
-        let AwaitedState { keys, again, bytes, .. } = &mut *state;
+        let AwaitedState { keys, again, bytes, hashes, unsettled, .. } = &mut *state;
+        let before = hashes.len();
+        hashes.retain(|_, gone| gone.is_none_or(|gone| gone >= proof.number));
+        *unsettled += (before - hashes.len()) as u64;
+        if hashes.is_empty() {
+            *hashes = HashMap::new();
+        }
         keys.retain(|key, known| {
             if known.gone.is_none_or(|gone| gone >= proof.number) {
                 return true;
@@ -128,7 +160,9 @@ impl AwaitedEvents {
     /// Asks for all keys anew, after a new subscription: what is on its way on the old one is lost.
     pub(super) fn restart(&self) {
         let mut state = self.lock();
-        let AwaitedState { keys, again, .. } = &mut *state;
+        let AwaitedState { keys, again, hashes, unsettled, .. } = &mut *state;
+        // Without their names these cannot be asked for again.
+        *unsettled += std::mem::take(hashes).len() as u64;
         again.clear();
         for (key, known) in keys {
             *known = AwaitedKey { was_due: known.was_due, ..AwaitedKey::default() };
@@ -158,12 +192,12 @@ impl AwaitedEvents {
     /// Forgets all keys.
     pub(super) fn clear(&self) {
         let mut state = self.lock();
-        *state = AwaitedState { limit: state.limit, overflowed: state.overflowed, ..AwaitedState::default() };
+        *state = AwaitedState { limit: state.limit, unsettled: state.unsettled, ..AwaitedState::default() };
     }
 
-    /// How many keys found no room since the last call.
-    pub(super) fn take_overflowed(&self) -> u64 {
-        std::mem::take(&mut self.lock().overflowed)
+    /// How many keys found no room, and were gone without a received event, since the last call.
+    pub(super) fn take_unsettled(&self) -> u64 {
+        std::mem::take(&mut self.lock().unsettled)
     }
 
     fn lock(&self) -> MutexGuard<'_, AwaitedState> {
@@ -176,71 +210,4 @@ fn cost(key: &[u8]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Instant;
-
-    fn proof(number: u64) -> CanaryProof {
-        CanaryProof { number, at: Instant::now() }
-    }
-
-    #[test]
-    fn a_key_without_an_event_is_settled_by_two_later_canaries() {
-        let awaited = AwaitedEvents::new(1 << 20);
-        awaited.begin(b"a", true);
-        awaited.record_proof(proof(9));
-        assert!(!awaited.has_again(), "it is being asked for");
-        awaited.record_gone(b"a", 9);
-        awaited.record_proof(proof(9));
-        assert!(!awaited.has_again(), "that canary was set before the reply");
-        awaited.record_proof(proof(10));
-        assert_eq!(awaited.take_again(9), [b"a"]);
-        awaited.record_gone(b"a", 10);
-        awaited.record_proof(proof(11));
-        awaited.restart();
-        assert!(!awaited.has_again() && awaited.lock().bytes == 0, "it is settled");
-    }
-
-    #[test]
-    fn an_event_settles_a_key() {
-        let awaited = AwaitedEvents::new(1 << 20);
-        for key in [b"a", b"b"] {
-            awaited.begin(key, true);
-            awaited.record_gone(key, 1);
-        }
-        awaited.settle(b"a");
-        awaited.record_gone(b"a", 1);
-        awaited.record_proof(proof(2));
-        assert_eq!(awaited.take_again(9), [b"b"]);
-        // A new subscription may have missed the event that was on its way.
-        awaited.restart();
-        assert_eq!(awaited.take_again(9), [b"b"]);
-        awaited.clear();
-        awaited.restart();
-        assert!(!awaited.has_again() && awaited.lock().bytes == 0);
-    }
-
-    #[test]
-    fn keys_without_room_are_counted() {
-        let awaited = AwaitedEvents::new(2 * cost(b"a") as u64);
-        [b"a", b"b", b"b", b"c"].iter().for_each(|key| awaited.begin(*key, true));
-        assert_eq!((awaited.take_overflowed(), awaited.take_overflowed()), (1, 0));
-        awaited.settle(b"a");
-        awaited.begin(b"c", true);
-        assert_eq!(awaited.take_overflowed(), 0);
-    }
-
-    /// A key whose deadline is far away may be evicted while it is asked for: it has not expired.
-    #[test]
-    fn only_a_key_that_was_due_has_expired_when_it_is_evicted() {
-        let awaited = AwaitedEvents::new(10_000);
-        awaited.begin(b"due", true);
-        awaited.begin(b"later", false);
-        awaited.restart();
-        assert_eq!(
-            [b"due" as &[u8], b"later", b"other"].map(|key| awaited.settle_evicted(key)),
-            [true, false, false]
-        );
-        assert!(!awaited.settle(b"due") && !awaited.settle(b"later"), "both are settled");
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@
 //! its way, and asking for a key may cause the event. So a key counts as missed only if it was gone at one
 //! check and at a later one, a canary that was set between the two was announced, and every key that was
 //! received before that has been pushed. A server that is paused says that expired keys are gone, and
-//! deletes none: therefore each packet begins with a write, which such a server holds back.
+//! deletes none: therefore keys are asked for in a transaction with a write, which such a server holds back.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::server_clock::millis;
 use super::suspects::Suspects;
 use crate::error::Fault;
 use crate::plural::counted;
-use crate::redis::{Link, Requests, cmd};
+use crate::redis::{Link, Requests, Value, cmd};
 use crate::report::Outage;
 use crate::threads;
 
@@ -53,6 +53,8 @@ pub(super) struct Reconciler {
     subscription: Option<u64>,
     suspects: Suspects,
     next_check: Option<Instant>,
+    /// Whether the server where keys expire allows transactions.
+    transacts: bool,
     /// The time during which no canary shows which of many overdue keys were missed.
     unproved: Outage,
     /// The proof at the last check.
@@ -93,6 +95,7 @@ impl Reconciler {
             subscription: None,
             suspects: Suspects::default(),
             next_check: None,
+            transacts: true,
             unproved: Outage::new(format!("{}: {}", context.job, context.expire.server))
                 .log_after(UNPROVED_MAX),
             last_proof: None,
@@ -286,15 +289,54 @@ impl Reconciler {
         for key in keys {
             requests.add(cmd("PTTL").arg(key));
         }
-        let replies = self
-            .expire
-            .doing("probe")
-            .with_retry(|connection| command_reply::classify(connection.ask_all(&requests)?))?;
+        let mut replies = None;
+        if self.transacts {
+            replies = self.ask_at_once(keys)?;
+            self.transacts = replies.is_some();
+        }
+        let replies = match replies {
+            Some(replies) => replies,
+            None => self
+                .expire
+                .doing("probe")
+                .with_retry(|connection| command_reply::classify(connection.ask_all(&requests)?))?,
+        };
         let mut replies = replies.into_iter();
         if let Some(CommandReply::Refused(why)) = replies.next() {
             return Err(Fault::Retry(why));
         }
         replies.map(lifetime).collect()
+    }
+
+    /// Asks in a transaction with a write: a paused server holds that back as a whole, and no pause can begin
+    /// in its middle. `None` if the user may not use transactions.
+    fn ask_at_once(&mut self, keys: &[Vec<u8>]) -> Result<Option<Vec<CommandReply>>, Fault> {
+        let mut requests = Requests::default();
+        requests.add(&cmd("MULTI")).add(&self.context.canary.leading_write());
+        for key in keys {
+            requests.add(cmd("PTTL").arg(key));
+        }
+        requests.add(&cmd("EXEC"));
+        self.expire.doing("probe").with_retry(|connection| {
+            let mut values = connection.ask_all(&requests)?;
+            let done = values.pop();
+            let mut queued = command_reply::classify(values)?;
+            if let Some(Value::Array(done)) = done {
+                return command_reply::classify(done).map(Some);
+            }
+            let is_refused = |reply: &CommandReply| matches!(reply, CommandReply::Refused(_));
+            if queued.first().is_some_and(is_refused) {
+                return Ok(None);
+            }
+            if let Some(place) = queued.iter().position(is_refused) {
+                // A command is refused, and the whole transaction with it.
+                let refusal = queued.swap_remove(place);
+                return Ok(Some(vec![refusal]));
+            }
+            // EXEC is refused, and the connection is inside a transaction.
+            connection.ask(&cmd("DISCARD"))?;
+            Ok(None)
+        })
     }
 
     /// Waits until this many keys may be asked for.

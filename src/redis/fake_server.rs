@@ -139,6 +139,8 @@ struct Session {
     watched: Vec<(Bytes, u64)>,
     /// The commands since MULTI.
     queued: Option<Vec<(String, Vec<Bytes>)>>,
+    /// Whether one of these was refused.
+    is_aborted: bool,
     /// Whether it has subscribed to a channel.
     listens: bool,
 }
@@ -146,7 +148,7 @@ struct Session {
 impl Session {
     fn new(stream: TcpStream, data: Arc<Mutex<FakeData>>) -> Self {
         let from = BufReader::new(stream.try_clone().unwrap());
-        Self { from, to: stream, data, watched: Vec::new(), queued: None, listens: false }
+        Self { from, to: stream, data, watched: Vec::new(), queued: None, is_aborted: false, listens: false }
     }
 
     fn serve(&mut self) {
@@ -193,6 +195,7 @@ impl Session {
         let words = args.iter().map(|arg| String::from_utf8_lossy(arg).into_owned());
         data.said.push(words.fold(name.to_owned(), |line, word| format!("{line} {word}")));
         if let Some(refusal) = data.refuses.get(name) {
+            self.is_aborted |= self.queued.is_some() && name != "EXEC";
             return Reply::Error(refusal.clone());
         }
         match name {
@@ -202,6 +205,13 @@ impl Session {
                 self.watched.extend(args.into_iter().map(changes).map(|(count, key)| (key, count)));
             }
             "UNWATCH" => self.watched.clear(),
+            "DISCARD" => self.queued = None,
+            "EXEC" if self.queued.is_none() => return Reply::Error("ERR EXEC without MULTI".to_owned()),
+            "EXEC" if self.is_aborted => {
+                (self.is_aborted, self.queued) = (false, None);
+                let why = "EXECABORT Transaction discarded because of previous errors.";
+                return Reply::Error(why.to_owned());
+            }
             "SUBSCRIBE" => {
                 for channel in args {
                     let confirmed = [b"subscribe".to_vec(), channel.clone()].map(Reply::Bulk);
@@ -232,6 +242,7 @@ impl Session {
             _ => match &mut self.queued {
                 Some(queued) => queued.push((name.to_owned(), args)),
                 None => {
+                    data.count_towards_pause(name);
                     let is_blocking = name.starts_with('B');
                     let reply = data.answer(name, &args);
                     drop(data);

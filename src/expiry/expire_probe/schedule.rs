@@ -292,8 +292,8 @@ impl ProbeSchedule {
             self.proof_used = proof.number;
             self.context.awaited.record_proof(proof);
         }
-        let overflowed = self.context.awaited.take_overflowed();
-        self.context.counters.unsettled.fetch_add(overflowed, Relaxed);
+        let unsettled = self.context.awaited.take_unsettled();
+        self.context.counters.unsettled.fetch_add(unsettled, Relaxed);
         let report = self.canary.check(now, self.context.listen_state.announced());
         match report {
             CanaryReport::Nothing => {}

@@ -101,3 +101,58 @@ fn keys_without_a_proof_do_not_pile_up() {
     // The newest are kept. When canaries are announced again, these are pushed.
     assert!(bench.remembered().contains(&format!("k:{:05}", all - 1)));
 }
+
+/// Both looks at a key are met by a pause that begins in the middle of the packet. What the server says of
+/// the key then is not believed: it would be pushed as missed, and once more when the server announces it.
+#[test]
+fn a_pause_in_the_middle_of_a_look_pushes_nothing_twice() {
+    let mut bench = Bench::new();
+    let set = bench.context.remembered.set_name().as_bytes().to_vec();
+    let overdue = bench.now_ms.cast_signed() - 9000;
+    let members = names(9).map(|key| (key.into_bytes(), overdue)).collect();
+    bench.redis.data().keys.insert(set, FakeValue::Sorted(members));
+    bench.redis.data().unnoticed = names(9).map(String::into_bytes).collect();
+    let now = Instant::now();
+    for seconds in 0..3 {
+        bench.redis.data().pauses_before = Some(1);
+        bench.reconciler.check(now + Duration::from_secs(seconds)).unwrap();
+        // A canary that is set after the look is announced.
+        let canary = bench.context.canary.begin_next();
+        bench.context.canary.record_event(&canary, Instant::now());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let unnoticed = bench.redis.data().unnoticed.clone();
+    let pushed = bench.redis.list("work");
+    assert!(pushed.iter().all(|key| !unnoticed.contains(key.as_bytes())), "{pushed:?} will be announced");
+    assert_eq!(pushed.len(), 9, "they were missed");
+}
+
+/// A user may lack the right to MULTI, or that to EXEC only. Keys are found all the same.
+#[test]
+fn keys_are_found_without_transactions() {
+    for denied in ["MULTI", "EXEC"] {
+        let mut bench = Bench::new();
+        bench.redis.data().refuses.insert(denied.to_owned(), "NOPERM no permission".to_owned());
+        let keys = [b"k:a".to_vec(), b"k:b".to_vec()];
+        bench.redis.set("k:b", "x");
+        for _ in 0..2 {
+            let found = bench.reconciler.ask(&keys).unwrap();
+            assert!(matches!(found[..], [KeyLifetime::Gone, KeyLifetime::Persists]), "without {denied}");
+        }
+        assert!(!bench.reconciler.transacts);
+        bench.redis.data().refuses.insert("PTTL".to_owned(), "NOPERM no PTTL".to_owned());
+        assert!(bench.reconciler.ask(&keys).is_err_and(|fault| fault.to_string().contains("no PTTL")));
+    }
+}
+
+/// What is refused inside a transaction is told as if it were by itself.
+#[test]
+fn a_refused_question_is_told() {
+    for (denied, is_told) in [("DEL", "no DEL"), ("PTTL", "no PTTL")] {
+        let mut bench = Bench::new();
+        bench.redis.data().refuses.insert(denied.to_owned(), format!("NOPERM {is_told}"));
+        let asked = bench.reconciler.ask(&[b"k:a".to_vec()]);
+        assert!(asked.is_err_and(|fault| fault.to_string().contains(is_told)));
+        assert!(bench.reconciler.transacts);
+    }
+}

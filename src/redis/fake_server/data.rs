@@ -37,6 +37,12 @@ pub struct FakeData {
     pub slow: BTreeMap<String, Duration>,
     /// Whether the server says that it is a replica.
     pub is_replica: bool,
+    /// Keys that have expired, and that the server has not noticed yet.
+    pub unnoticed: BTreeSet<Bytes>,
+    /// The server is paused before the PTTL with this number: it says of expired keys that they are gone. A
+    /// write waits for the end of the pause.
+    pub pauses_before: Option<usize>,
+    is_paused: bool,
     /// The answer to INFO.
     pub info: String,
 }
@@ -71,6 +77,14 @@ impl FakeData {
         let due: Vec<Bytes> = due.map(|(key, _)| key.clone()).collect();
         for key in due {
             self.remove(&key);
+        }
+    }
+
+    /// Before a command that is not in a transaction: a pause can begin there.
+    pub(super) fn count_towards_pause(&mut self, name: &str) {
+        if let Some(left) = self.pauses_before.as_mut().filter(|_| name == "PTTL") {
+            self.is_paused |= *left == 0;
+            *left = left.saturating_sub(1);
         }
     }
 
@@ -110,6 +124,7 @@ impl FakeData {
 
     pub(super) fn answer(&mut self, name: &str, args: &[Bytes]) -> Reply {
         self.expire();
+        self.is_paused &= name != "DEL";
         let done = self.carry_out(name, args).unwrap_or_else(|refusal| refusal);
         self.drop_empty();
         done
@@ -180,6 +195,12 @@ impl FakeData {
                     self.expires.insert(key, Instant::now() + ttl);
                 }
                 Reply::Ok
+            }
+            "PTTL" if self.unnoticed.contains(&key) => {
+                if !self.is_paused {
+                    self.unnoticed.remove(&key);
+                }
+                Reply::Int(-2)
             }
             "PTTL" => Reply::Int(match (self.keys.contains_key(&key), self.expires.get(&key)) {
                 (false, _) => -2,
