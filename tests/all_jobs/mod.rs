@@ -8,3 +8,4 @@ mod one_server_down;
 mod outage;
 mod redis_connections;
 mod redis_outages;
+mod rights;
