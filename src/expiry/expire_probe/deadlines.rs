@@ -221,10 +221,10 @@ impl Deadlines {
         self.heap.peek().map(|next| next.0.micros())
     }
 
-    /// How many bytes are free for others to borrow.
+    /// How many bytes are free for others to borrow. What has just left counts as free before its memory is given
+    /// back: in a burst the keys that leave need it at once.
     pub(super) fn free_bytes(&self) -> u64 {
-        let taken = self.bytes.max(self.allocated()).saturating_add(self.lent);
-        self.limit.saturating_sub(taken) as u64
+        self.limit.saturating_sub(self.bytes).saturating_sub(self.lent) as u64
     }
 
     /// Whether there is room for more keys. If a key has found none, there must be room for many.
