@@ -80,13 +80,13 @@ fn server_without_auth_hides_password() {
     assert!(!daemon.log().contains("s3cr3t"), "the password is in the log");
 }
 
-/// The rights (words with a plus) that docs/work-list.md names after this text.
-fn rights(behind: &str) -> Vec<String> {
+/// The rights (words with a plus) that docs/work-list.md gives a user of this server.
+fn rights(server: &str) -> Vec<String> {
     let page = std::fs::read_to_string(repository("docs/work-list.md")).unwrap();
-    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
-    let (_, rest) = page.split_once(behind).unwrap_or_else(|| panic!("the page does not say {behind}"));
-    let rights = rest.split('`').find(|words| words.starts_with('+')).unwrap();
-    rights.split(' ').map(str::to_string).collect()
+    let (_, rest) = page.split_once(&format!("On `{server}`")).unwrap();
+    let lines = rest.lines().take_while(|line| !line.starts_with("On `") && !line.starts_with("If"));
+    let words = lines.filter(|line| line.starts_with("    ACL")).flat_map(|line| line.split(' '));
+    words.filter(|word| word.starts_with('+')).map(str::to_string).collect()
 }
 
 /// Moves, takeovers, unreadable items and users who came back, by users with no other rights.
@@ -100,16 +100,13 @@ fn documented_rights_are_enough() {
             set.arg(&["SETUSER", "panda", "on", ">secret", "-@all"]).arg(keys).arg(rights);
             redis.run::<String>(&set);
         };
-        user(
-            &queue.list,
-            &["~panda_user_expire", "~pandad:*"],
-            rights("on `redis_list` the keys LIST and `pandad:*` with"),
-        );
+        user(&queue.list, &["~panda_user_expire", "~pandad:*"], rights("redis_list"));
         let hashes: Vec<String> = queue.hashes.iter().map(|hash| format!("~{hash}")).collect();
         let mut keys: Vec<&str> = hashes.iter().map(String::as_str).collect();
         keys.push("~USER_CACHE_OVERDUE:*");
-        let mut at_hashes = rights("on `redis_ar` the hashes with");
-        at_hashes.extend(rights("are one server, on it the markers with"));
+        let mut at_hashes = [rights("redis_ar"), rights("redis_kv_expire")].concat();
+        // What the page names for one server that is both.
+        at_hashes.extend(["+watch", "+unwatch", "+multi", "+exec"].map(str::to_owned));
         user(&queue.ar, &keys, at_hashes);
 
         let orphan = "pandad:queue:panda_user_expire:deadbeef00000000:0:batch";
