@@ -221,8 +221,8 @@ impl Deadlines {
         self.heap.peek().map(|next| next.0.micros())
     }
 
-    /// How many bytes are free for others to borrow. What has just left counts as free before its memory is given
-    /// back: in a burst the keys that leave need it at once.
+    /// How many bytes are free for others to borrow. What has just left counts as free before its memory is
+    /// given back: in a burst the keys that leave need it at once.
     pub(super) fn free_bytes(&self) -> u64 {
         self.limit.saturating_sub(self.bytes).saturating_sub(self.lent) as u64
     }
