@@ -100,7 +100,14 @@ pub enum Event {
     /// the log file, because the topic was recreated or truncated. The offset follows the newest
     /// landmark that still agrees; if none does, it is the start of the log. Nothing is read until
     /// the partition is assigned again.
-    Diverged(TopicPartition, i64),
+    Diverged {
+        /// The partition.
+        partition: TopicPartition,
+        /// The number of the [`Fetcher::assign`] that this event belongs to.
+        assignment: u64,
+        /// Where reading may go on.
+        next: i64,
+    },
     /// No more events of this assignment follow, because another broker may lead the partition. Once
     /// all fetched records are written, the caller assigns it again, and the log is compared again.
     Relinquished(TopicPartition, u64),
@@ -108,8 +115,8 @@ pub enum Event {
 
 impl Event {
     /// That this partition starts at this offset, which was found in this way.
-    pub fn resolved(partition: TopicPartition, offset: i64, basis: StartBasis) -> Self {
-        Event::Resolved(vec![ResolvedStart { partition, offset, basis }])
+    pub fn resolved(partition: TopicPartition, assignment: u64, (offset, basis): (i64, StartBasis)) -> Self {
+        Event::Resolved(vec![ResolvedStart { partition, assignment, offset, basis }])
     }
 }
 
@@ -118,6 +125,8 @@ impl Event {
 pub struct ResolvedStart {
     /// The partition.
     pub partition: TopicPartition,
+    /// The number of the [`Fetcher::assign`] that this event belongs to.
+    pub assignment: u64,
     /// Its first offset to be read.
     pub offset: i64,
     /// How the offset was found.

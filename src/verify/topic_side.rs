@@ -168,7 +168,7 @@ impl<'a> TopicReader<'a> {
                     last = Instant::now();
                     self.pause(started, bytes);
                 }
-                Ok(Event::Relinquished(partition, _) | Event::Diverged(partition, _)) => {
+                Ok(Event::Relinquished(partition, _) | Event::Diverged { partition, .. }) => {
                     if let Some(index) = self.by_name.get(&partition).copied() {
                         self.assign(index);
                     }

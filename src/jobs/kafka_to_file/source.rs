@@ -222,8 +222,11 @@ impl KafkaSource {
     /// Takes where partitions start that nobody had a position of. All of these positions are durable by one
     /// sync of the journal.
     fn take_starts(&mut self, starts: Vec<ResolvedStart>) -> Result<(), Fault> {
-        let starts = starts.into_iter().filter(|one| self.partitions.contains_key(&one.partition));
-        let starts: Vec<ResolvedStart> = starts.collect();
+        // An answer to an earlier assignment may come after the partition got a position.
+        let is_present = |one: &ResolvedStart| {
+            self.partitions.get(&one.partition).is_some_and(|tracked| tracked.assignment == one.assignment)
+        };
+        let starts: Vec<ResolvedStart> = starts.into_iter().filter(is_present).collect();
         let ledger = self.ledger.whole().clone();
         let set = ledger.sync_once(|| {
             starts.iter().try_for_each(|one| {
@@ -290,13 +293,13 @@ impl KafkaSource {
                     tracked.relinquish();
                 }
             }
-            Event::Diverged(partition, position) => {
-                if let Some(tracked) = self.partitions.get_mut(&partition) {
+            Event::Diverged { partition, assignment, next } => {
+                if let Some(tracked) = self.tracked(&partition, assignment) {
                     log::error!(
                         "{NAME}: {partition}: its records are not those that were read before: the topic was \
-                         recreated or truncated; going on at offset {position}"
+                         recreated or truncated; going on at offset {next}"
                     );
-                    tracked.diverge(position);
+                    tracked.diverge(next);
                 }
             }
         }

@@ -100,13 +100,17 @@ impl LegacyFetcher {
             }
             Event::Resolved(starts) => {
                 for one in starts {
-                    if let Some((start, _)) = self.assigned.get_mut(&one.partition) {
+                    if let Some((start, assignment)) = self.assigned.get_mut(&one.partition)
+                        && *assignment == one.assignment
+                    {
                         *start = StartOffset::At(one.offset, Vec::new());
                     }
                 }
             }
-            Event::Diverged(partition, _) => {
-                self.assigned.remove(partition);
+            Event::Diverged { partition, assignment, .. } => {
+                if self.assigned.get(partition).is_some_and(|(_, present)| present == assignment) {
+                    self.assigned.remove(partition);
+                }
             }
             Event::Relinquished(..)
             | Event::Nothing

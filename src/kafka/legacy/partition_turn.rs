@@ -107,7 +107,7 @@ impl LegacyCursor {
     /// Begins to read at this offset, and says so.
     fn resolve(&mut self, at: i64, basis: StartBasis) -> TurnResult {
         (self.at, self.start) = (at, None);
-        TurnResult::Report(Event::resolved(self.partition.clone(), at, basis))
+        TurnResult::Report(Event::resolved(self.partition.clone(), self.assignment, (at, basis)))
     }
 
     fn hand_over(&mut self, next: i64, lag: u64, payload: Payload) -> Fetched {
@@ -243,7 +243,8 @@ fn begin_at(
         Comparison::Same => Ok(None),
         Comparison::Diverged(next) => {
             cursor.diverged = true;
-            Ok(Some(TurnResult::Report(Event::Diverged(cursor.partition.clone(), next))))
+            let (partition, assignment) = (cursor.partition.clone(), cursor.assignment);
+            Ok(Some(TurnResult::Report(Event::Diverged { partition, assignment, next })))
         }
         Comparison::Behind(end) => Ok(Some(wait_for_growth(cursor, end))),
     }

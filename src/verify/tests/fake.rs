@@ -74,15 +74,15 @@ impl FakeFetcher {
             StartOffset::Since(time) => {
                 let found = self.topics.records[partition].iter().find(|(offset, _)| 1000 + offset >= time);
                 let found = found.map_or(first, |(offset, _)| *offset);
-                return Event::resolved(partition.clone(), found, StartBasis::Bound);
+                return Event::resolved(partition.clone(), assignment, (found, StartBasis::Bound));
             }
             StartOffset::Latest => {
                 let end = self.topics.records[partition].last().map_or(first, |(last, _)| last + 1);
-                return Event::resolved(partition.clone(), end, StartBasis::Bound);
+                return Event::resolved(partition.clone(), assignment, (end, StartBasis::Bound));
             }
             StartOffset::Earliest => {
                 self.assigned.insert(partition.clone(), (StartOffset::At(first, Vec::new()), assignment));
-                return Event::resolved(partition.clone(), first, StartBasis::Bound);
+                return Event::resolved(partition.clone(), assignment, (first, StartBasis::Bound));
             }
         };
         let values = &self.topics.records[partition];

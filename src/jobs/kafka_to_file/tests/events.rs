@@ -19,6 +19,12 @@ impl Member {
         self.poll()
     }
 
+    /// Its log is another one, and reading may go on at this offset.
+    fn diverges(&mut self, next: i64) {
+        let (partition, assignment) = (partition(), self.assignments);
+        self.hears(Event::Diverged { partition, assignment, next });
+    }
+
     fn last_assigned(&self) -> StartOffset {
         self.world.assigned.lock().unwrap().last().unwrap().1.clone()
     }
@@ -30,7 +36,7 @@ impl Member {
 fn another_log_begins_when_nothing_of_the_old_one_is_in_flight() {
     let mut member = Member::at_work();
     let batch = member.fetches(0, 3);
-    member.hears(Event::Diverged(partition(), 1));
+    member.diverges(1);
     assert_eq!(member.ledger.written(&partition()).unwrap().1, 0);
     member.writes(vec![batch]).unwrap();
     let assigned = member.world.assigned.lock().unwrap().len();
@@ -46,6 +52,27 @@ fn another_log_begins_when_nothing_of_the_old_one_is_in_flight() {
     assert!(member.sink.holds_back());
 }
 
+/// What was found out for an earlier assignment must not move the position of a later one.
+#[test]
+fn late_answers_to_an_earlier_assignment_are_not_applied() {
+    let mut member = Member::at_work();
+    let batch = member.fetches(0, 3);
+    member.writes(vec![batch]).unwrap();
+    let (present, assigned) = (member.assignments, member.world.assigned.lock().unwrap().len());
+    let late = present - 1;
+    let told = lines_of(|| {
+        member.hears(Event::resolved(partition(), late, (1, StartBasis::Bound)));
+        member.hears(Event::Diverged { partition: partition(), assignment: late, next: 0 });
+        member.poll();
+    });
+    assert!(!told.iter().any(|(level, _)| *level == Level::Error), "{told:?}");
+    assert_eq!(member.ledger.written(&partition()).unwrap().1, 3);
+    assert_eq!(member.world.assigned.lock().unwrap().len(), assigned, "it is read on");
+    member.diverges(1);
+    member.poll();
+    assert_eq!(member.ledger.written(&partition()).unwrap().1, 1, "one of the present assignment counts");
+}
+
 /// The sink refuses what does not follow the written position.
 #[test]
 fn refused_records_are_fetched_again_unless_their_log_is_gone() {
@@ -53,7 +80,7 @@ fn refused_records_are_fetched_again_unless_their_log_is_gone() {
         let mut member = Member::at_work();
         member.fetches(0, 3);
         if is_diverged {
-            member.hears(Event::Diverged(partition(), 7));
+            member.diverges(7);
         }
         let assigned = member.world.assigned.lock().unwrap().len();
         let refuse = |member: &mut Member, assignment| {

@@ -204,7 +204,7 @@ fn a_partition_without_a_position_begins_where_its_topic_is_known_from() {
 fn the_first_position_is_the_brokers() {
     let mut member = Member::new();
     member.is_given(None);
-    member.world.events.lock().unwrap().push_back(Event::resolved(partition(), 40, StartBasis::Bound));
+    member.world.events.lock().unwrap().push_back(Event::resolved(partition(), 1, (40, StartBasis::Bound)));
     member.poll();
     assert_eq!(member.ledger.written(&partition()).map(|(_, position)| position), Some(40));
     let batch = member.fetches(40, 42);

@@ -95,7 +95,11 @@ fn events_of_released_partitions_are_dropped() {
     member.says(GroupEvent::Lost);
     member.poll();
     member.writes(vec![batch]).unwrap();
-    for event in [Event::resolved(partition(), 0, StartBasis::Bound), Event::Diverged(partition(), 0)] {
+    let assignment = member.assignments;
+    for event in [
+        Event::resolved(partition(), assignment, (0, StartBasis::Bound)),
+        Event::Diverged { partition: partition(), assignment, next: 0 },
+    ] {
         member.world.events.lock().unwrap().push_back(event);
         member.poll();
     }

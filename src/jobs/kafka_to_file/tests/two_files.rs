@@ -68,9 +68,9 @@ impl TwoFiles {
         });
         two.world.said.lock().unwrap().push_back(GroupEvent::Assigned(assigned.into()));
         two.poll();
-        for topic in ["a", "b"] {
+        for (topic, assignment) in [("a", 1), ("b", 2)] {
             ledger.set_position(&of(topic), 0).unwrap();
-            two.event(Event::resolved(of(topic), 0, StartBasis::Bound));
+            two.event(Event::resolved(of(topic), assignment, (0, StartBasis::Bound)));
         }
         two.writes().unwrap();
         two

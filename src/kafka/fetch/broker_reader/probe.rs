@@ -75,7 +75,8 @@ impl BrokerReader {
             NextStep::ResolveStart(StartOffset::At(at, landmarks)) => match leader.compare(at, &landmarks)? {
                 Comparison::Same => cursor.next_step = NextStep::Read,
                 Comparison::Diverged(next) => {
-                    events.push(Event::Diverged(cursor.partition.clone(), next));
+                    let (partition, assignment) = (cursor.partition.clone(), cursor.assignment);
+                    events.push(Event::Diverged { partition, assignment, next });
                     return Ok(false);
                 }
                 Comparison::Behind(end) => return Ok(self.relinquish_behind(cursor, end, events)),
@@ -88,7 +89,7 @@ impl BrokerReader {
                 };
                 cursor.at = at;
                 cursor.next_step = NextStep::Read;
-                events.push(Event::resolved(cursor.partition.clone(), cursor.at, basis));
+                events.push(Event::resolved(cursor.partition.clone(), cursor.assignment, (at, basis)));
             }
             NextStep::AskBounds => {
                 let first = leader.offset(OffsetSpec::First, Isolation::ReadUncommitted)?;

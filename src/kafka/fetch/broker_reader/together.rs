@@ -39,7 +39,8 @@ impl BrokerReader {
                 Ok(offset) => {
                     cursor.at = offset;
                     cursor.next_step = NextStep::Read;
-                    resolved.push(ResolvedStart { partition, offset, basis });
+                    let assignment = cursor.assignment;
+                    resolved.push(ResolvedStart { partition, assignment, offset, basis });
                 }
                 Err(code) => refused.push((partition, code)),
             }

@@ -9,7 +9,7 @@ use super::World;
 use super::log::{Kind, Log};
 use crate::kafka;
 use crate::kafka::protocol::records::Scratch;
-use crate::kafka::seam::{Event, FailedPartition, Fetched, Fetcher, Payload, StartOffset};
+use crate::kafka::seam::{Event, FailedPartition, Fetched, Fetcher, Payload, ResolvedStart, StartOffset};
 use crate::record::TopicPartition;
 
 const LANDMARKS: usize = 8;
@@ -109,14 +109,12 @@ impl<'a> Reader<'a> {
                     Some(why);
                 Ok(())
             }
-            Event::Resolved(starts) => {
-                starts.iter().try_for_each(|one| self.found(&one.partition, one.offset))
-            }
+            Event::Resolved(starts) => starts.iter().try_for_each(|one| self.found(one)),
             Event::Fetched(fetched) => self.fetched(&fetched).map_err(|why| {
                 let Fetched { partition, from, next, .. } = &fetched;
                 format!("{partition} [{from}, {next}): {why}")
             }),
-            Event::Diverged(partition, at) => self.different(&partition, at),
+            Event::Diverged { partition, assignment, next } => self.different(&partition, assignment, next),
             Event::Relinquished(partition, assignment) => {
                 if self.partitions.get(&partition).is_some_and(|one| one.assignment == assignment) {
                     self.assign(&partition);
@@ -133,9 +131,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn found(&mut self, partition: &TopicPartition, at: i64) -> Result<(), String> {
+    fn found(&mut self, start: &ResolvedStart) -> Result<(), String> {
         self.trouble = None;
+        let (partition, at) = (&start.partition, start.offset);
         let tracked = self.partitions.get_mut(partition).ok_or("found what nobody wanted")?;
+        if tracked.assignment != start.assignment {
+            return Ok(());
+        }
         if let Some(was) = tracked.at {
             return Err(format!("{partition} is found at {at} though it stands at {was}"));
         }
@@ -148,7 +150,10 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn different(&mut self, partition: &TopicPartition, at: i64) -> Result<(), String> {
+    fn different(&mut self, partition: &TopicPartition, assignment: u64, at: i64) -> Result<(), String> {
+        if self.partitions.get(partition).is_none_or(|one| one.assignment != assignment) {
+            return Ok(());
+        }
         let world = self.world;
         let mut cluster = world.cluster();
         let logs = &mut cluster.partitions.get_mut(&key(partition)).unwrap().logs;
