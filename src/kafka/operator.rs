@@ -8,8 +8,7 @@ use super::client::address::BrokerAddress;
 use super::client::brokers::Brokers;
 use super::client::connection::{Connection, ConnectionLimits};
 use super::cluster::Cluster;
-use super::fetch::config::FetchConfig;
-use super::fetch::leader_queries::{LeaderQueries, QueryError};
+use super::fetch::leader_queries::{LeaderQueries, QueryError, withheld};
 use super::group::kafka_offsets::KafkaOffsets;
 use super::group::offset_store::{OffsetStorage, OffsetStore};
 use super::legacy::zookeeper_offsets::ZookeeperOffsets;
@@ -94,12 +93,13 @@ impl GroupOperator {
             Some(connection) => connection,
             None => self.brokers.open(&leader).map_err(Fault::Retry)?,
         };
-        let (config, scratch) = (&FetchConfig::default(), &mut self.scratch);
-        let mut queries = LeaderQueries { connection: &mut connection, partition, epoch, config, scratch };
+        let scratch = &mut self.scratch;
+        let mut queries = LeaderQueries { connection: &mut connection, partition, epoch, scratch };
         let found = look_up(&mut queries, start, self.isolation).map_err(|error| match error {
             QueryError::Lost(fault) => fault,
             QueryError::Code(code) => Fault::Retry(format!("{partition}: Kafka answers {code}")),
             QueryError::Records(why) => Fault::Retry(format!("{partition}: {why}")),
+            QueryError::Withheld(time) => Fault::Retry(format!("{partition}: {}", withheld(time))),
         })?;
         self.connections.insert(leader, connection);
         Ok(found)

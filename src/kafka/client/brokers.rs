@@ -8,16 +8,13 @@ use std::time::{Duration, Instant};
 use super::address::BrokerAddress;
 use super::connection::{Connection, ConnectionLimits};
 use super::dialer::Dialer;
-use super::named_brokers::OtherCluster;
 use crate::error::Fault;
-use crate::kafka::protocol::messages::{ClusterMetadata, ClusterOnly, Request};
+use crate::kafka::protocol::messages::{ClusterOnly, Request};
 use crate::kafka::protocol::versions::Versions;
 
 /// A connection that was idle for longer is not used again: brokers close idle connections after
 /// ten minutes (`connections.max.idle.ms`), and firewalls drop them earlier without notice.
 const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(240);
-/// For so long a broker that has failed is asked only after all others.
-const AVOIDED_FOR: Duration = Duration::from_secs(60);
 /// After so long no further broker is asked: the next request goes on with the others.
 const ASK_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -27,20 +24,13 @@ pub struct Brokers {
     /// Those of the configuration.
     configured: Vec<BrokerAddress>,
     dialer: Dialer,
-    attempts: BTreeMap<BrokerAddress, Attempt>,
+    /// The number of the last attempt to ask each broker.
+    attempts: BTreeMap<BrokerAddress, u64>,
     /// How many attempts there were.
     count: u64,
     last_answered: Option<Connection>,
     /// Whether any request was ever answered.
     has_served: bool,
-}
-
-/// The last attempt to ask a broker.
-#[derive(Debug, Clone, Copy, Default)]
-struct Attempt {
-    number: u64,
-    /// When it failed.
-    failed: Option<Instant>,
 }
 
 impl Brokers {
@@ -66,12 +56,14 @@ impl Brokers {
         Self { configured, dialer, attempts, count, last_answered: None, has_served }
     }
 
-    /// Connects to this broker.
+    /// Connects to this broker of the cluster.
     ///
     /// # Errors
-    /// Why the broker cannot be reached.
+    /// Why the broker cannot be reached, or that it belongs to another cluster.
     pub fn open(&self, address: &BrokerAddress) -> Result<Connection, String> {
-        self.dialer.reopen(address)
+        let mut connection = self.dialer.reopen(address)?;
+        self.dialer.check_cluster(&mut connection).map_err(|fault| fault.to_string())?;
+        Ok(connection)
     }
 
     /// Remembers the versions of a broker that has answered a request.
@@ -83,29 +75,28 @@ impl Brokers {
     /// costs a timeout.
     pub fn avoid(&mut self, address: &BrokerAddress) {
         self.last_answered.take_if(|last_answered| last_answered.address() == address);
-        self.note(address, Some(Instant::now()));
+        self.dialer.named().record_failed(address, Instant::now());
+        self.count_attempt(address);
     }
 
-    fn note(&mut self, address: &BrokerAddress, failed: Option<Instant>) {
+    fn count_attempt(&mut self, address: &BrokerAddress) {
         self.count += 1;
-        self.attempts.insert(address.clone(), Attempt { number: self.count, failed });
+        self.attempts.insert(address.clone(), self.count);
     }
 
     /// All known brokers in the order in which they are asked: those that have failed lately come last, and
-    /// among the others who was not asked for the longest time is first. Addresses that the cluster does not
-    /// name come after those that it names.
+    /// among the others who was not asked for the longest time is first. Addresses that the cluster's last
+    /// answer does not name come after those that it names: these are up.
     fn in_turn(&mut self) -> Vec<BrokerAddress> {
-        let now = Instant::now();
-        let named = self.dialer.named().all(now);
+        let (now, named) = (Instant::now(), self.dialer.named());
+        let present = named.all(now);
         let mut all = self.configured.clone();
-        all.extend(named.iter().filter(|one| !self.configured.contains(one)).cloned());
+        all.extend(present.keys().filter(|one| !self.configured.contains(one)).cloned());
         self.attempts.retain(|address, _| all.contains(address));
         let rank = |address: &BrokerAddress| {
-            let Attempt { number, failed } = self.attempts.get(address).copied().unwrap_or_default();
-            let failed = failed.is_some_and(|at| now.saturating_duration_since(at) < AVOIDED_FOR);
             // This may be another name of a broker that is asked anyway.
-            let is_unnamed = !named.is_empty() && named.binary_search(address).is_err();
-            (failed, is_unnamed, number)
+            let is_unnamed = !present.is_empty() && present.get(address) != Some(&true);
+            (named.is_avoided(address, now), is_unnamed, self.attempts.get(address).copied().unwrap_or(0))
         };
         // The sort keeps the order of the configuration among those that were never asked.
         all.sort_by_cached_key(rank);
@@ -119,7 +110,7 @@ impl Brokers {
     pub fn ask_versions(&mut self) -> Result<Versions, Fault> {
         let mut last = Fault::Retry("no broker is configured".to_owned());
         for address in self.in_turn() {
-            match self.open_own(&address) {
+            match self.open(&address).map_err(Fault::Retry) {
                 Ok(connection) => return Ok(connection.versions().clone()),
                 Err(fault) => {
                     self.avoid(&address);
@@ -160,7 +151,7 @@ impl Brokers {
         for address in all {
             let connection = match kept.take_if(|kept| *kept.address() == address) {
                 Some(kept) => Ok(kept),
-                None => self.open_own(&address),
+                None => self.open_for::<R>(&address),
             };
             match connection.and_then(|connection| self.ask_on(connection, request)) {
                 Ok(answer) => return Ok(answer),
@@ -186,36 +177,24 @@ impl Brokers {
         })
     }
 
-    /// Connects to a broker. One that is not of the configuration must belong to the same cluster: its
-    /// address may have been given to another one.
-    fn open_own(&self, address: &BrokerAddress) -> Result<Connection, Fault> {
-        let mut connection = self.open(address).map_err(Fault::Retry)?;
-        let is_configured = self.configured.contains(address);
-        if !is_configured
-            && self.dialer.named().has_id()
-            && connection.versions().choose::<ClusterOnly>().is_ok()
-        {
-            let metadata = connection.ask(&ClusterOnly)?;
-            self.record(address, &metadata)?;
+    /// Connects to a broker, to send this request.
+    fn open_for<R: Request>(&self, address: &BrokerAddress) -> Result<Connection, Fault> {
+        let mut connection = self.dialer.reopen(address).map_err(Fault::Retry)?;
+        // The answer to Metadata says itself which cluster it is.
+        if R::KEY != ClusterOnly::KEY && connection.versions().choose::<R>().is_ok() {
+            self.dialer.check_cluster(&mut connection)?;
         }
         Ok(connection)
-    }
-
-    fn record(&self, address: &BrokerAddress, metadata: &ClusterMetadata) -> Result<(), Fault> {
-        let (named, is_configured) = (self.dialer.named(), self.configured.contains(address));
-        named.record(metadata, is_configured, Instant::now()).map_err(|OtherCluster { own, other }| {
-            named.forget(address);
-            Fault::Retry(format!("{address} belongs to the cluster {other} by now, not to {own}"))
-        })
     }
 
     fn ask_on<R: Request>(&mut self, mut connection: Connection, request: &R) -> Result<R::Answer, Fault> {
         let answer = connection.ask(request)?;
         if let Some(metadata) = R::cluster(&answer) {
-            self.record(connection.address(), metadata)?;
+            self.dialer.record_cluster(connection.address(), metadata)?;
         }
         self.confirm(&connection);
-        self.note(&connection.address().clone(), None);
+        self.dialer.named().record_answered(connection.address());
+        self.count_attempt(connection.address());
         self.has_served = true;
         self.last_answered = Some(connection);
         Ok(answer)

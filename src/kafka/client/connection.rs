@@ -232,6 +232,11 @@ impl Sent {
         self.until = Instant::now() + limit;
     }
 
+    /// Whether the time for the answer is over.
+    pub fn is_overdue(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
     /// The version in which the request was sent.
     pub fn version(&self) -> i16 {
         self.version

@@ -5,10 +5,15 @@ use std::time::Instant;
 
 use super::address::BrokerAddress;
 use super::connection::{ApiVersionsAnswer, Connection, ConnectionLimits};
-use super::named_brokers::NamedBrokers;
+use super::named_brokers::{NamedBrokers, OtherCluster};
 use super::transport;
 use super::versions_seen::{KnownVersions, VersionsSeen};
+use crate::error::Fault;
+use crate::kafka::protocol::messages::{ClusterMetadata, ClusterOnly};
 use crate::kafka::protocol::versions::Versions;
+
+/// The only job that reads Kafka. Every log line about Kafka begins with its name.
+pub(in crate::kafka) const JOB: &str = "kafka_to_file";
 
 /// Opens connections to the brokers of one cluster. Clones share the [`VersionsSeen`].
 #[derive(Debug, Clone)]
@@ -65,6 +70,42 @@ impl Dialer {
     /// The brokers that the cluster has named.
     pub(super) fn named(&self) -> &NamedBrokers {
         self.versions_seen.named()
+    }
+
+    /// Asks a broker which cluster it belongs to, if that is known of the cluster that is read: the address may
+    /// have been given to a broker of another one.
+    ///
+    /// # Errors
+    /// `Retry`: it belongs to another cluster, or does not answer.
+    pub fn check_cluster(&self, connection: &mut Connection) -> Result<(), Fault> {
+        if !self.named().has_id() || connection.versions().choose::<ClusterOnly>().is_err() {
+            return Ok(());
+        }
+        let metadata = connection.ask(&ClusterOnly)?;
+        self.record_cluster(connection.address(), &metadata)
+    }
+
+    /// Takes what a broker says of its cluster.
+    ///
+    /// # Errors
+    /// `Retry`: it belongs to another cluster.
+    pub(super) fn record_cluster(
+        &self,
+        address: &BrokerAddress,
+        metadata: &ClusterMetadata,
+    ) -> Result<(), Fault> {
+        let named = self.named();
+        named.record(metadata, Instant::now()).map_err(|OtherCluster { own, other }| {
+            named.forget(address);
+            if named.note_foreign(address, &other) {
+                log::error!(
+                    "{JOB}: {address} belongs to the Kafka cluster {other}, and {own} is the one that is read: \
+                     this address is not used; take it out of broker_list, or look at what the brokers of \
+                     {own} advertise; if {other} replaces {own}, start pandad again"
+                );
+            }
+            Fault::Retry(format!("{address} belongs to the cluster {other}, not to {own}"))
+        })
     }
 
     /// A connection that is ready for its first request. A handshake that follows the exchange of versions,

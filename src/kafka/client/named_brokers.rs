@@ -1,7 +1,7 @@
 //! Remembers the brokers that a cluster has named, so that these can be asked, too, when those of the
-//! configuration are gone.
+//! configuration are gone, and which of them did not answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,10 @@ use crate::kafka::protocol::messages::ClusterMetadata;
 const NAMED_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How many brokers are remembered: those that were named last.
 const NAMED_MAX: usize = 1000;
+/// For so long a broker that has failed once is asked only after all others; twice as long with each further
+/// failure in a row, up to the second time.
+const AVOIDED_FOR: Duration = Duration::from_secs(60);
+const AVOIDED_FOR_MAX: Duration = Duration::from_secs(3600);
 
 /// The brokers that one cluster has named. All clients of the cluster share them.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +27,10 @@ struct NamedCluster {
     id: Option<String>,
     /// When each broker was named last.
     brokers: BTreeMap<BrokerAddress, Instant>,
+    /// The last failure of brokers that have not answered after that, and how many there were in a row.
+    failures: BTreeMap<BrokerAddress, (Instant, u32)>,
+    /// The addresses of which it was logged that they belong to another cluster, and to which.
+    foreign: BTreeSet<(BrokerAddress, String)>,
 }
 
 /// The broker belongs to another cluster.
@@ -38,25 +46,16 @@ impl NamedBrokers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what a broker says of the cluster. If a broker of the configuration names another cluster, that
-    /// one counts from now on: the configuration says which cluster is read.
+    /// Takes what a broker says of the cluster. The first cluster counts for good: nothing of another one may
+    /// be read or committed to in its place.
     ///
     /// # Errors
-    /// The broker is none of the configuration, and names another cluster.
-    pub(super) fn record(
-        &self,
-        metadata: &ClusterMetadata,
-        is_configured: bool,
-        now: Instant,
-    ) -> Result<(), OtherCluster> {
+    /// The broker belongs to another cluster.
+    pub(super) fn record(&self, metadata: &ClusterMetadata, now: Instant) -> Result<(), OtherCluster> {
         let mut known = self.lock();
         match (&known.id, &metadata.cluster_id) {
             (Some(own), Some(other)) if own != other => {
-                if !is_configured {
-                    return Err(OtherCluster { own: own.clone(), other: other.clone() });
-                }
-                known.brokers.clear();
-                known.id = Some(other.clone());
+                return Err(OtherCluster { own: own.clone(), other: other.clone() });
             }
             (None, Some(id)) => known.id = Some(id.clone()),
             _ => {}
@@ -75,11 +74,41 @@ impl NamedBrokers {
         Ok(())
     }
 
-    /// The brokers that were named lately.
-    pub(super) fn all(&self, now: Instant) -> Vec<BrokerAddress> {
+    /// The brokers that were named lately, and whether the last answer names each.
+    pub(super) fn all(&self, now: Instant) -> BTreeMap<BrokerAddress, bool> {
         let known = self.lock();
+        let last = known.brokers.values().max().copied();
         let lately = |named: &Instant| now.saturating_duration_since(*named) < NAMED_AGE_MAX;
-        known.brokers.iter().filter(|(_, named)| lately(named)).map(|(address, _)| address.clone()).collect()
+        let named = known.brokers.iter().filter(|(_, named)| lately(named));
+        named.map(|(address, named)| (address.clone(), Some(*named) == last)).collect()
+    }
+
+    /// Notes that a broker has answered a request.
+    pub(super) fn record_answered(&self, address: &BrokerAddress) {
+        self.lock().failures.remove(address);
+    }
+
+    /// Notes that a broker did not answer, or cannot be asked.
+    pub(super) fn record_failed(&self, address: &BrokerAddress, now: Instant) {
+        let mut known = self.lock();
+        let in_row = known.failures.get(address).map_or(0, |(_, in_row)| *in_row);
+        known.failures.insert(address.clone(), (now, in_row.saturating_add(1)));
+        known.failures.retain(|_, (at, _)| now.saturating_duration_since(*at) < NAMED_AGE_MAX);
+    }
+
+    /// Whether a broker is to be asked after the others, because it has failed.
+    pub(super) fn is_avoided(&self, address: &BrokerAddress, now: Instant) -> bool {
+        let known = self.lock();
+        known.failures.get(address).is_some_and(|(at, in_row)| {
+            let time = AVOIDED_FOR.saturating_mul(2_u32.saturating_pow(in_row.saturating_sub(1)));
+            now.saturating_duration_since(*at) < time.min(AVOIDED_FOR_MAX)
+        })
+    }
+
+    /// Whether it was not yet noted that this address belongs to this other cluster.
+    pub(super) fn note_foreign(&self, address: &BrokerAddress, other: &str) -> bool {
+        let mut known = self.lock();
+        known.foreign.len() < NAMED_MAX && known.foreign.insert((address.clone(), other.to_owned()))
     }
 
     /// Whether it is known which cluster this is.
@@ -108,36 +137,74 @@ mod tests {
         BrokerAddress::new("h", port).unwrap()
     }
 
+    fn all(of: &NamedBrokers, now: Instant) -> Vec<(BrokerAddress, bool)> {
+        of.all(now).into_iter().collect()
+    }
+
     #[test]
     fn a_broker_that_is_named_no_longer_is_forgotten_after_a_day() {
         let (named, now) = (NamedBrokers::default(), Instant::now());
-        named.record(&metadata(Some("c"), 1..3), true, now).unwrap();
+        named.record(&metadata(Some("c"), 1..3), now).unwrap();
         let later = now + NAMED_AGE_MAX - Duration::from_secs(1);
-        named.record(&metadata(Some("c"), 2..4), false, later).unwrap();
-        assert_eq!(named.all(later), [at(1), at(2), at(3)]);
-        assert_eq!(named.all(now + NAMED_AGE_MAX), [at(2), at(3)]);
+        named.record(&metadata(Some("c"), 2..4), later).unwrap();
+        assert_eq!(all(&named, later), [(at(1), false), (at(2), true), (at(3), true)]);
+        assert_eq!(all(&named, now + NAMED_AGE_MAX), [(at(2), true), (at(3), true)]);
     }
 
     #[test]
     fn those_named_last_are_kept() {
         let (named, now) = (NamedBrokers::default(), Instant::now());
-        named.record(&metadata(None, 1..10), true, now).unwrap();
-        let all = metadata(None, 10..10 + i32::try_from(NAMED_MAX).unwrap());
-        named.record(&all, true, now + Duration::from_secs(1)).unwrap();
+        named.record(&metadata(None, 1..10), now).unwrap();
+        let later = now + Duration::from_secs(1);
+        named.record(&metadata(None, 10..10 + i32::try_from(NAMED_MAX).unwrap()), later).unwrap();
         let kept = named.all(now);
-        assert_eq!((kept.len(), kept.contains(&at(9)), kept.contains(&at(10))), (NAMED_MAX, false, true));
+        assert_eq!((kept.len(), kept.get(&at(9)), kept.get(&at(10))), (NAMED_MAX, None, Some(&true)));
     }
 
-    /// The address of a broker that is gone may belong to a broker of another cluster by now.
+    /// One answer may name any number of brokers: each costs memory and an attempt.
     #[test]
-    fn a_broker_of_another_cluster_is_told_from_a_configuration_that_names_another() {
+    fn one_answer_names_a_limited_number() {
         let (named, now) = (NamedBrokers::default(), Instant::now());
-        named.record(&metadata(Some("c"), 1..3), true, now).unwrap();
+        named.record(&metadata(None, 60_000..60_005), now).unwrap();
+        let later = now + Duration::from_secs(1);
+        named.record(&metadata(None, 1..50_000), later).unwrap();
+        let kept: Vec<BrokerAddress> = named.all(now).into_keys().collect();
+        let first: BTreeSet<BrokerAddress> = (1..1001).map(at).collect();
+        assert_eq!((kept.len(), kept.iter().all(|one| first.contains(one))), (NAMED_MAX, true));
+    }
+
+    /// The address of a broker that is gone may belong to a broker of another cluster by now, and the
+    /// configuration may name brokers of two clusters.
+    #[test]
+    fn a_broker_of_another_cluster_is_never_taken_for_one_of_this() {
+        let (named, now) = (NamedBrokers::default(), Instant::now());
+        named.record(&metadata(None, 1..2), now).unwrap();
+        assert!(!named.has_id());
+        named.record(&metadata(Some("c"), 1..3), now).unwrap();
         let (own, other) = ("c".to_owned(), "d".to_owned());
-        assert_eq!(named.record(&metadata(Some("d"), 5..6), false, now), Err(OtherCluster { own, other }));
-        assert_eq!(named.all(now), [at(1), at(2)]);
-        named.record(&metadata(None, 3..4), false, now).unwrap();
-        named.record(&metadata(Some("d"), 5..6), true, now).unwrap();
-        assert_eq!(named.all(now), [at(5)]);
+        assert_eq!(named.record(&metadata(Some("d"), 5..6), now), Err(OtherCluster { own, other }));
+        assert_eq!(all(&named, now), [(at(1), true), (at(2), true)]);
+        named.record(&metadata(None, 3..4), now).unwrap();
+        assert!(named.note_foreign(&at(5), "d"));
+        assert!(!named.note_foreign(&at(5), "d"), "once for each");
+        assert!(named.note_foreign(&at(5), "e") && named.note_foreign(&at(6), "d"));
+    }
+
+    #[test]
+    fn a_broker_is_avoided_for_longer_the_more_often_it_fails() {
+        let (named, mut now) = (NamedBrokers::default(), Instant::now());
+        let moment = Duration::from_millis(1);
+        for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
+            named.record_failed(&at(1), now);
+            now += Duration::from_secs(60 * minutes);
+            assert!(named.is_avoided(&at(1), now - moment), "{minutes}");
+            assert!(!named.is_avoided(&at(1), now), "{minutes}");
+        }
+        assert!(!named.is_avoided(&at(2), now));
+        named.record_failed(&at(1), now);
+        named.record_answered(&at(1));
+        assert!(!named.is_avoided(&at(1), now));
+        named.record_failed(&at(1), now);
+        assert!(!named.is_avoided(&at(1), now + AVOIDED_FOR), "it is the first one again");
     }
 }

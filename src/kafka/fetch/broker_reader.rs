@@ -60,6 +60,16 @@ struct PendingFetch {
     wait: Duration,
 }
 
+/// What came of waiting for the answer to a Fetch request.
+enum Awaited {
+    /// The answer, or the end of the connection.
+    Answer,
+    /// It does not come; the request is to be sent again.
+    Delayed,
+    /// The reader has none of the requested partitions any more.
+    NothingWanted,
+}
+
 /// What the readers of one cluster share.
 #[derive(Clone)]
 pub(super) struct ReaderContext {
@@ -158,9 +168,18 @@ impl BrokerReader {
         self.probe()?;
         let mut pending = self.send_fetch()?;
         while let Some(PendingFetch { mut sent, at, wait }) = pending {
-            if !self.has_answer(&mut sent)? {
-                pending = self.send_fetch()?;
-                continue;
+            match self.await_answer(&mut sent)? {
+                Awaited::Answer => {}
+                Awaited::Delayed => {
+                    pending = self.send_fetch()?;
+                    continue;
+                }
+                Awaited::NothingWanted => {
+                    // Nobody waits for what the connection still has to bring.
+                    self.connection = None;
+                    self.session.begin_anew();
+                    return Ok(());
+                }
             }
             let mut frame = self.context.frames.take();
             let answer = self.connection()?.receive::<Fetch<'_>>(sent, &mut frame)?;
@@ -277,8 +296,13 @@ impl BrokerReader {
 
     fn connect(&mut self) -> Result<(), Fault> {
         if self.connection.is_none() {
-            self.connection = Some(self.context.dialer.open(&self.address).map_err(Fault::Retry)?);
+            let mut connection = self.context.dialer.open(&self.address).map_err(Fault::Retry)?;
+            self.context.dialer.check_cluster(&mut connection)?;
+            self.connection = Some(connection);
         }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

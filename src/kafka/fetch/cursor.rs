@@ -2,7 +2,7 @@
 //! caller has the connection.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::config::{BATCH_BYTES_MAX, FetchConfig};
 use super::session::{FetchPlace, LogEnds};
@@ -143,6 +143,11 @@ impl Cursor {
     pub(super) fn pause(&mut self) {
         self.reported_well = false;
         self.not_before = Some(Instant::now() + self.backoff.pause());
+    }
+
+    /// Asks again after this time: the broker throttles this client for its quota.
+    pub(super) fn wait(&mut self, time: Duration) {
+        self.not_before = Some(Instant::now() + time);
     }
 
     /// Moves the position after a good answer, and returns the old one.

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::config::{BATCH_BYTES_MAX, FetchConfig};
+use super::config::BATCH_BYTES_MAX;
 use super::divergence::{self, Comparison, PartitionLog};
 use crate::error::Fault;
 use crate::kafka::client::connection::Connection;
@@ -17,6 +17,10 @@ use crate::kafka::protocol::records::{self, Scratch};
 use crate::plural::counted;
 use crate::record::TopicPartition;
 
+/// How many bytes are requested to see the record at an offset. A larger batch is requested again where the
+/// broker cuts it. More would use up a quota.
+pub(super) const LANDMARK_BYTES: usize = 16 * 1024;
+
 /// Why a question has no answer.
 pub(in crate::kafka) enum QueryError {
     /// The connection failed.
@@ -25,6 +29,13 @@ pub(in crate::kafka) enum QueryError {
     Code(ErrorCode),
     /// The records cannot be read. The text says why.
     Records(String),
+    /// The broker throttles this client for its quota. The question may be asked again after this time.
+    Withheld(Duration),
+}
+
+/// That a question has no answer because of a quota.
+pub(in crate::kafka) fn withheld(time: Duration) -> String {
+    format!("Kafka throttles this client for {time:.1?}, because of its quota")
 }
 
 impl From<Fault> for QueryError {
@@ -38,7 +49,6 @@ pub(in crate::kafka) struct LeaderQueries<'a> {
     pub(in crate::kafka) connection: &'a mut Connection,
     pub(in crate::kafka) partition: &'a TopicPartition,
     pub(in crate::kafka) epoch: i32,
-    pub(in crate::kafka) config: &'a FetchConfig,
     pub(in crate::kafka) scratch: &'a mut Scratch,
 }
 
@@ -102,6 +112,9 @@ impl LeaderQueries<'_> {
         let sent = self.connection.send(&fetch, Duration::ZERO)?;
         let mut frame = Frame::default();
         let answer = self.connection.receive::<Fetch<'_>>(sent, &mut frame)?;
+        if let Some(pause) = answer.withheld_for() {
+            return Err(QueryError::Withheld(pause));
+        }
         let found = answer.partitions.into_iter().find(|(partition, _)| partition == self.partition);
         match found {
             _ if !answer.code.is_none() => Err(QueryError::Code(answer.code)),
@@ -114,7 +127,7 @@ impl LeaderQueries<'_> {
 
     /// A sentence about the open transaction at `at`: its producer, and since when it is open.
     pub(super) fn describe_blocking_transaction(&mut self, at: i64) -> Result<String, QueryError> {
-        let origin = self.fetch(at, self.config.partition_bytes)?.and_then(|(found, frame)| {
+        let origin = self.fetch(at, LANDMARK_BYTES)?.and_then(|(found, frame)| {
             let set = frame.bytes().get(found.records.clone())?;
             let waiting = found.high_watermark - at;
             origin(set).map(|origin| (origin, waiting))
@@ -137,7 +150,7 @@ impl PartitionLog for LeaderQueries<'_> {
     type Error = QueryError;
 
     fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, QueryError> {
-        let mut max_bytes = self.config.partition_bytes;
+        let mut max_bytes = LANDMARK_BYTES;
         loop {
             let Some((found, frame)) = self.fetch(offset, max_bytes)? else { return Ok(None) };
             let set = frame.bytes().get(found.records.clone()).unwrap_or_default();
@@ -145,8 +158,6 @@ impl PartitionLog for LeaderQueries<'_> {
                 Ok(span) if span.next == offset => match span.cut {
                     Some(needed) if needed > BATCH_BYTES_MAX => return Ok(None),
                     Some(needed) if needed > max_bytes => max_bytes = needed,
-                    // A broker that throttles its clients (KIP-219) returns nothing, even if it has
-                    // records.
                     _ if offset < found.high_watermark => {
                         return Err(QueryError::Records(format!(
                             "its leader sends nothing at offset {offset}, although the log goes on"

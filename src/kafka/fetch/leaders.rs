@@ -11,6 +11,8 @@ use crate::record::TopicPartition;
 
 /// From so many brokers on there are two that can contradict a third.
 const CONTRADICTED_SINCE: usize = 3;
+/// How often one broker must repeat a doubt, and no other broker say anything, until it is believed.
+const DOUBT_REPEATS: u32 = 5;
 
 /// The leader of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,17 +22,41 @@ pub(super) struct Leader {
     pub(super) epoch: i32,
 }
 
+/// A leader that is believed.
+#[derive(Debug, Clone)]
+struct KnownLeader {
+    leader: Leader,
+    /// The highest epoch of a leader that was given up for one whose epoch nobody has told; otherwise -1.
+    superseded: i32,
+}
+
+/// Another leader, which may be out of date.
+#[derive(Debug)]
+struct Doubt {
+    said_by: BrokerAddress,
+    leader: Leader,
+    /// How often in a row this broker has said so.
+    repeats: u32,
+}
+
 /// The leaders that are believed.
 #[derive(Debug, Default)]
 pub(super) struct KnownLeaders {
-    leaders: HashMap<TopicPartition, Leader>,
-    /// What may be out of date, and which broker says so. It is believed once another broker says so, too.
-    doubts: HashMap<TopicPartition, (BrokerAddress, Leader)>,
+    leaders: HashMap<TopicPartition, KnownLeader>,
+    /// These are believed once another broker says so, too, or none says anything else for some runs.
+    doubts: HashMap<TopicPartition, Doubt>,
+}
+
+impl Leader {
+    /// Whether both are the same, as far as the epochs are known.
+    fn agrees_with(&self, other: &Leader) -> bool {
+        self.address == other.address && (self.epoch == other.epoch || self.epoch < 0 || other.epoch < 0)
+    }
 }
 
 impl KnownLeaders {
     pub(super) fn of(&self, partition: &TopicPartition) -> Option<&Leader> {
-        self.leaders.get(partition)
+        self.leaders.get(partition).map(|known| &known.leader)
     }
 
     /// Whether another broker should be asked soon.
@@ -89,36 +115,74 @@ impl KnownLeaders {
     ) {
         let Some(known) = self.leaders.get(partition) else {
             if let Some(leader) = leader {
-                self.leaders.insert(partition.clone(), leader);
+                self.leaders.insert(partition.clone(), KnownLeader { leader, superseded: -1 });
             }
             return;
         };
-        let is_doubtful = match epoch {
-            // The epochs count up. Only those of a topic that was created again are lower.
-            0.. if known.epoch >= 0 => epoch < known.epoch && brokers > 1,
-            // Brokers before Kafka 2.1 do not tell the epoch, so two of three must say the same.
-            _ => is_read && brokers >= CONTRADICTED_SINCE && leader.as_ref() != Some(known),
-        };
-        let confirms = |(first, doubt): &(BrokerAddress, Leader)| {
-            first != said_by && leader.as_ref().is_some_and(|leader| *leader == *doubt)
-        };
-        if is_doubtful && !self.doubts.get(partition).is_some_and(confirms) {
-            // A partition without a leader is read on from the one that leads no more.
-            if let Some(leader) = leader {
-                self.doubts.insert(partition.clone(), (said_by.clone(), leader));
-            }
+        let KnownLeader { leader: present, mut superseded } = known.clone();
+        let is_doubtful = is_doubtful(known, (leader.as_ref(), epoch), brokers, is_read);
+        if is_doubtful && !self.is_confirmed(partition, leader.as_ref(), said_by) {
             return;
         }
         self.doubts.remove(partition);
-        match leader {
-            Some(leader) => drop(self.leaders.insert(partition.clone(), leader)),
-            None => drop(self.leaders.remove(partition)),
+        let Some(mut leader) = leader else { return drop(self.leaders.remove(partition)) };
+        if leader.agrees_with(&present) {
+            // While brokers are upgraded, only some tell the epoch.
+            leader.epoch = leader.epoch.max(present.epoch);
+        } else if leader.epoch < 0 {
+            superseded = superseded.max(present.epoch);
         }
+        if leader.epoch >= 0 {
+            superseded = -1;
+        }
+        self.leaders.insert(partition.clone(), KnownLeader { leader, superseded });
+    }
+
+    /// Whether a doubt counts now. Otherwise it is kept until another broker says the same.
+    fn is_confirmed(
+        &mut self,
+        partition: &TopicPartition,
+        leader: Option<&Leader>,
+        said_by: &BrokerAddress,
+    ) -> bool {
+        // A partition without a leader is read on from the one that leads no more.
+        let Some(leader) = leader else { return false };
+        let repeats = match self.doubts.get(partition) {
+            Some(doubt) if doubt.leader.agrees_with(leader) && doubt.said_by != *said_by => return true,
+            Some(doubt) if doubt.leader == *leader => doubt.repeats + 1,
+            _ => 1,
+        };
+        let (said_by, leader) = (said_by.clone(), leader.clone());
+        self.doubts.insert(partition.clone(), Doubt { said_by, leader, repeats });
+        // Each other broker would have confirmed or ended the doubt by its answer.
+        repeats >= DOUBT_REPEATS
     }
 
     fn forget(&mut self, topic: &Arc<str>) {
         self.leaders.retain(|one, _| one.topic != *topic);
         self.doubts.retain(|one, _| one.topic != *topic);
+    }
+}
+
+/// Whether a broker may say what was true before. `leader`: whom it names, if any; `epoch`: in which epoch.
+fn is_doubtful(
+    known: &KnownLeader,
+    (leader, epoch): (Option<&Leader>, i32),
+    brokers: usize,
+    is_read: bool,
+) -> bool {
+    if leader.is_some_and(|leader| {
+        (leader.epoch < 0 || known.leader.epoch < 0) && leader.agrees_with(&known.leader)
+    }) {
+        return false;
+    }
+    match (epoch, known.leader.epoch) {
+        // The epochs count up. Only those of a topic that was created again are lower.
+        (0.., 0..) => epoch < known.leader.epoch && brokers > 1,
+        // A broker that does not tell the epoch has named a later leader.
+        (0.., _) if epoch <= known.superseded => is_read && brokers > 1,
+        // Brokers before Kafka 2.1 do not tell the epoch, so two of three must say the same.
+        _ => is_read && brokers >= CONTRADICTED_SINCE && leader != Some(&known.leader),
     }
 }
 

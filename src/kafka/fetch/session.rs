@@ -182,8 +182,7 @@ impl FetchSession {
         };
         self.id = answer.session;
         // A broker that throttles gives an answer without any partition, and means nothing by that.
-        let throttles = answer.throttle_ms > 0 && answer.partitions.is_empty();
-        if !self.was_full || throttles {
+        if !self.was_full || answer.withheld_for().is_some() {
             return SessionAnswer::Whole;
         }
         self.is_denied = self.id == 0;

@@ -7,7 +7,7 @@
 
 use std::ops::ControlFlow;
 
-use super::leader_queries::{LeaderQueries, QueryError};
+use super::leader_queries::{LANDMARK_BYTES, LeaderQueries, QueryError};
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::list_offsets::OffsetSpec;
 use crate::kafka::protocol::messages::{Isolation, ListOffsets, SegmentOffsets};
@@ -59,7 +59,7 @@ impl LeaderQueries<'_> {
     /// The timestamp of the record at this offset, -1 if the record has none. `None` if there is no record:
     /// a transaction's marker, for example, is none.
     fn timestamp_at(&mut self, offset: i64) -> Result<Option<i64>, QueryError> {
-        let Some((found, frame)) = self.fetch(offset, self.config.partition_bytes)? else { return Ok(None) };
+        let Some((found, frame)) = self.fetch(offset, LANDMARK_BYTES)? else { return Ok(None) };
         let set = frame.bytes().get(found.records).unwrap_or_default();
         let mut timestamp = None;
         let decoded = records::decode(set, offset, None, self.scratch, &mut |record| {

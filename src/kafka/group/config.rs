@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use super::topic_snapshot::SubscribedTopics;
 
-/// The only job that reads Kafka. Every log line of this folder begins with its name.
-pub(super) const JOB: &str = "kafka_to_file";
-
 /// The settings of a member.
 #[derive(Debug, Clone)]
 pub struct MemberConfig {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::config::{JOB, MemberConfig};
+use super::config::MemberConfig;
 use super::error_handling::{GroupCall, Verdict, fenced};
 use super::messages::{GroupThread, KeeperOrder, MemberOrder, OwnerMessage};
 use super::state::{MemberState, MembershipChange, Phase};
@@ -18,6 +18,7 @@ use crate::host;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::connection::Connection;
 use crate::kafka::client::coordinator;
+use crate::kafka::client::dialer::JOB;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::{Heartbeat, LeaveGroup};
 use crate::threads::OwnerGone;

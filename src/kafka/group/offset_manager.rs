@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::claims;
-use super::config::JOB;
 use super::offset_store::{ClaimNamer, HeldOffset, OffsetStore, RefusedCommit};
 use crate::error::Fault;
+use crate::kafka::client::dialer::JOB;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::GenerationMember;
 use crate::kafka::seam::Assigned;

@@ -19,7 +19,7 @@ use crate::kafka::client::address::BrokerAddress;
 use crate::kafka::client::connection::Connection;
 use crate::kafka::client::dialer::Dialer;
 use crate::kafka::cluster::Cluster;
-use crate::kafka::fetch::leader_queries::QueryError;
+use crate::kafka::fetch::leader_queries::{QueryError, withheld};
 use crate::kafka::protocol::versions::Versions;
 use crate::kafka::seam::StartBasis;
 use crate::record::TopicPartition;
@@ -132,6 +132,7 @@ impl LegacyClient {
             }
             QueryError::Code(code) => LegacyError::Records(format!("Kafka answers {code}")),
             QueryError::Records(why) => LegacyError::Records(why),
+            QueryError::Withheld(time) => LegacyError::Records(withheld(time)),
         })
     }
 }

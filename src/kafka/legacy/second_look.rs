@@ -18,7 +18,6 @@ use crate::kafka::client::address::BrokerAddress;
 use crate::kafka::client::connection::{Connection, ConnectionLimits};
 use crate::kafka::client::dialer::Dialer;
 use crate::kafka::cluster::Cluster;
-use crate::kafka::fetch::config::FetchConfig;
 use crate::kafka::fetch::leader_queries::{LeaderQueries, QueryError};
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
@@ -77,9 +76,8 @@ impl SecondLook {
         since: i64,
     ) -> Result<(i64, StartBasis), QueryError> {
         let mut connection = self.connect(leader).map_err(Fault::Retry)?;
-        let (config, scratch) = (&FetchConfig::default(), &mut self.scratch);
-        let mut queries =
-            LeaderQueries { connection: &mut connection, partition, epoch: -1, config, scratch };
+        let scratch = &mut self.scratch;
+        let mut queries = LeaderQueries { connection: &mut connection, partition, epoch: -1, scratch };
         // The legacy client does not leave out the records of aborted transactions.
         let found = queries.since(since, Isolation::ReadUncommitted)?;
         self.dialer.confirm(&connection);

@@ -41,15 +41,16 @@ impl Connection {
 }
 
 impl Connection {
-    /// Waits until the answer begins to come, as long as its time limit allows. False: it does not come
-    /// within that time; the connection can still be used to wait on.
+    /// Waits until the answer begins to come, for so long at most and as long as its time limit allows. False:
+    /// it does not come within that time; the connection can still be used to wait on.
     ///
     /// # Errors
     /// `Retry`: the connection failed and cannot be used again.
-    pub fn answer_begins(&mut self, sent: &Sent) -> Result<bool, Fault> {
+    pub fn answer_begins(&mut self, sent: &Sent, time: Duration) -> Result<bool, Fault> {
+        let until = sent.until.min(Instant::now() + time);
         let waited = match &self.stream {
             Some(stream) => loop {
-                let left = time_left(sent.until);
+                let left = time_left(until);
                 match left
                     .and_then(|left| stream.set_read_timeout(Some(left)))
                     .and_then(|()| stream.peek(&mut [0]))

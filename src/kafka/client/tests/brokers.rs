@@ -8,6 +8,7 @@ use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::dialer::Dialer;
 use crate::kafka::protocol::messages::{FindCoordinator, Metadata};
+use crate::test_log::lines_of;
 use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
 use kafka_protocol::messages::{FindCoordinatorResponse, MetadataResponse};
 
@@ -138,4 +139,68 @@ fn another_broker_is_asked_each_time() {
         let answered: BTreeSet<_> = answered.collect();
         assert_eq!(answered.len(), 3, "round {round}: {answered:?}");
     }
+}
+
+/// The first cluster that answers is the one that is read. That of the other host is never asked for anything,
+/// also when the first one is gone.
+#[test]
+fn a_configured_host_of_another_cluster_is_not_asked() {
+    let (named, others, is_gone, stays) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+    let own = naming("one", &named, &is_gone);
+    let other = naming("two", &others, &stays);
+    named.lock().unwrap().push(port(&own));
+    others.lock().unwrap().push(port(&other));
+    let mut brokers = brokers(&[&own, &other]);
+    let metadata = Metadata { topics: &["t".to_owned()] };
+    let told = lines_of(|| {
+        for _ in 0..3 {
+            assert_eq!(brokers.ask_another(&metadata).unwrap().cluster_id.as_deref(), Some("one"));
+            assert_eq!(brokers.ask_another(&ASK).unwrap().host, "one");
+        }
+        assert!(brokers.open(&other.address).is_err(), "offsets would be committed there");
+        is_gone.store(true, SeqCst);
+        for _ in 0..2 {
+            assert!(matches!(brokers.ask_another(&ASK), Err(Fault::Retry(_))));
+        }
+    });
+    assert!(other.asked().iter().all(|(_, key, _)| *key == 3), "{:?}", other.asked());
+    let [(log::Level::Error, text)] = &told[..] else { panic!("{told:?}") };
+    let says =
+        format!("kafka_to_file: {} belongs to the Kafka cluster two, and one is the one", other.host());
+    assert!(text.starts_with(&says) && text.contains("take it out of broker_list"), "{text}");
+}
+
+/// An address that nobody names any more, or at which nobody answers, costs a time limit.
+#[test]
+fn living_brokers_are_asked_before_those_that_are_gone() {
+    let (named, stays, is_gone) = (Arc::default(), Arc::default(), Arc::default());
+    let [first, second] = [(); 2].map(|()| naming("one", &named, &stays));
+    let gone = naming("one", &named, &is_gone);
+    named.lock().unwrap().extend([&first, &second, &gone].map(port));
+    let mut brokers = brokers(&[&first]);
+    let metadata = Metadata { topics: &["t".to_owned()] };
+    brokers.ask_another(&metadata).unwrap();
+    // It is named no longer before it was ever asked.
+    named.lock().unwrap().pop();
+    is_gone.store(true, SeqCst);
+    brokers.ask(&metadata).unwrap();
+    for _ in 0..6 {
+        brokers.ask_another(&metadata).unwrap();
+    }
+    assert_eq!(gone.asked.lock().unwrap().len(), 0, "the others answer");
+    // It is named again, and does not answer. One client tries; what that one finds out, the others know.
+    named.lock().unwrap().push(port(&gone));
+    for _ in 0..6 {
+        brokers.ask_another(&metadata).unwrap();
+    }
+    let mut others = brokers.with_own_connections(limits());
+    for _ in 0..6 {
+        others.ask_another(&metadata).unwrap();
+    }
+    let tried = gone.asked.lock().unwrap().iter().map(|one| one.connection).max();
+    assert_eq!(tried, Some(0), "it is tried once");
+    stays.store(true, SeqCst);
+    is_gone.store(false, SeqCst);
+    others.ask_another(&metadata).unwrap();
+    assert_eq!(others.answered_last(), Some(&gone.address), "there is no other");
 }

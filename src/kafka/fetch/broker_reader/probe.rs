@@ -15,14 +15,15 @@ impl BrokerReader {
     pub(super) fn probe(&mut self) -> Result<(), ReaderStopped> {
         self.connect()?;
         let mut events = Vec::new();
-        if let Err(fault) = self.ask_together(&mut events) {
+        if let Err(stopped) = self.ask_together(&mut events) {
             self.send(events)?;
-            return Err(fault.into());
+            return Err(stopped);
         }
         let open_questions = self.cursors.values().filter(|cursor| cursor.has_question());
         let open_questions: Vec<TopicPartition> =
             open_questions.map(|cursor| cursor.partition.clone()).collect();
         for partition in open_questions {
+            self.wait_until_heard()?;
             let Some(mut cursor) = self.cursors.remove(&partition) else { continue };
             let resolved = self.resolve(&mut cursor, &mut events);
             if !matches!(resolved, Ok(false)) {
@@ -55,6 +56,8 @@ impl BrokerReader {
                     self.relinquish(&cursor, events);
                 }
             }
+            // That is no failure: it is asked again quietly.
+            QueryError::Withheld(time) => cursor.wait(*time),
             QueryError::Records(why) => {
                 cursor.pause();
                 events.push(cursor.failed(why.clone()));
@@ -65,11 +68,10 @@ impl BrokerReader {
     /// Does the next step of one partition. True if the partition stays with this reader.
     fn resolve(&mut self, cursor: &mut Cursor, events: &mut Vec<Event>) -> Result<bool, QueryError> {
         let isolation = self.isolation();
-        let Self { connection, context, scratch, .. } = self;
-        let config = &context.config;
+        let Self { connection, scratch, .. } = self;
         let Some(connection) = connection else { return Ok(true) };
         let mut leader =
-            LeaderQueries { connection, partition: &cursor.partition, epoch: cursor.epoch, config, scratch };
+            LeaderQueries { connection, partition: &cursor.partition, epoch: cursor.epoch, scratch };
         match cursor.next_step.clone() {
             NextStep::Read => {}
             NextStep::ResolveStart(StartOffset::At(at, landmarks)) => match leader.compare(at, &landmarks)? {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use super::{BrokerReader, PendingFetch};
+use super::{Awaited, BrokerReader, PendingFetch, ReaderStopped};
 use crate::error::Fault;
 use crate::kafka::client::connection::Sent;
 use crate::kafka::fetch::cursor::{Cursor, Meaning};
@@ -26,6 +26,8 @@ const FETCH_PARTITIONS_MAX: usize = 1000;
 const DELAYS_AWAITED: u32 = 2;
 /// How long the answer of a broker that throttles is waited for.
 const DELAYED_ANSWER_MAX: Duration = Duration::from_secs(300);
+/// How often orders are taken while an answer is waited for.
+const ORDERS_INTERVAL: Duration = Duration::from_secs(1);
 /// From this version of Fetch on, the broker may keep a session (KIP-227).
 const SESSIONS_SINCE: i16 = 7;
 /// Brokers with this highest version of Fetch, or a higher one, put only those partitions to the end of a
@@ -95,18 +97,28 @@ impl BrokerReader {
         Ok(Some(PendingFetch { sent, at: Instant::now(), wait }))
     }
 
-    /// Waits for the answer; false if it does not come and the request is to be sent again. A broker before
-    /// Kafka 2.0 that throttles this client for its quota delays its answer by minutes, by longer the more is
-    /// asked for. So as long as such a broker answers on another connection, the answer is waited for, and
-    /// then less is asked for; in the end on the other connection, because the first one may not work.
-    pub(super) fn has_answer(&mut self, sent: &mut Sent) -> Result<bool, Fault> {
+    /// Waits for the answer. A broker before Kafka 2.0 that throttles this client for its quota delays its
+    /// answer by minutes, by longer the more is asked for. So as long as such a broker answers on another
+    /// connection, the answer is waited for, and then less is asked for; in the end on the other connection,
+    /// because the first one may not work.
+    pub(super) fn await_answer(&mut self, sent: &mut Sent) -> Result<Awaited, ReaderStopped> {
         if sent.version() >= <Fetch<'_> as Request>::THROTTLES_SINCE {
-            return Ok(true);
+            return Ok(Awaited::Answer);
         }
         let mut limit = self.pace.limit(self.context.config.limits.answer_timeout);
         for step in 0..=DELAYS_AWAITED {
-            if self.connection()?.answer_begins(sent)? || limit >= DELAYED_ANSWER_MAX {
-                return Ok(true);
+            while !sent.is_overdue() {
+                if self.connection()?.answer_begins(sent, ORDERS_INTERVAL)? {
+                    return Ok(Awaited::Answer);
+                }
+                // A leader that has moved is followed at once.
+                self.take_orders(Duration::ZERO)?;
+                if !self.cursors.keys().any(|partition| self.session.holds(partition)) {
+                    return Ok(Awaited::NothingWanted);
+                }
+            }
+            if limit >= DELAYED_ANSWER_MAX {
+                return Ok(Awaited::Answer);
             }
             let other = self.context.dialer.open(&self.address).map_err(Fault::Retry)?;
             log::debug!("{}: no answer within {limit:.0?}, and one to another: a quota?", self.address);
@@ -121,7 +133,7 @@ impl BrokerReader {
             limit = (limit * 2).min(DELAYED_ANSWER_MAX);
             sent.extend(limit);
         }
-        Ok(false)
+        Ok(Awaited::Delayed)
     }
 
     /// What the next request names: within a session what has changed, otherwise at most `most` partitions,
@@ -140,8 +152,8 @@ impl BrokerReader {
     /// The events of an answer. It also moves the positions.
     pub(super) fn take_answer(&mut self, answer: FetchAnswer, frame: Frame) -> Result<Vec<Event>, Fault> {
         let mut events = Vec::new();
-        let is_withheld = answer.throttle_ms > 0 && answer.partitions.is_empty();
-        if !is_withheld {
+        let withheld_for = answer.withheld_for();
+        if withheld_for.is_none() {
             self.pace.record_answer(Instant::now());
         }
         match self.session.take_answer(&answer) {
@@ -160,8 +172,8 @@ impl BrokerReader {
                 return Err(Fault::Retry(format!("{} answers {}", self.address, answer.code)));
             }
         }
-        if is_withheld {
-            self.let_others_first();
+        if let Some(pause) = withheld_for {
+            self.let_others_first(pause);
         }
         let (frame, committed) = (Arc::new(frame), self.context.cluster.read_committed);
         let (mut passed_over, full) =
@@ -196,12 +208,12 @@ impl BrokerReader {
 
     /// The broker has withheld an answer because of the quota. A batch that is larger than the quota of some
     /// seconds is withheld for ever; it must not stand before the batches of other partitions for ever.
-    fn let_others_first(&mut self) {
+    fn let_others_first(&mut self, pause: Duration) {
         let asked = self.cursors.values_mut().filter(|cursor| self.session.holds(&cursor.partition));
         if let Some(first) = asked.min_by_key(|cursor| cursor.turn) {
             self.turns.take(&mut first.turn, Served::Answered);
         }
-        if self.pace.record_withheld(Instant::now()) {
+        if self.pace.record_withheld(pause, Instant::now()) {
             // A session would keep the broker's order.
             self.session.begin_anew();
         }

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::BrokerReader;
+use super::{BrokerReader, ReaderStopped};
 use crate::error::Fault;
 use crate::kafka::client::connection::Connection;
 use crate::kafka::fetch::cursor::{Cursor, NextStep};
-use crate::kafka::fetch::leader_queries::{QueryError, fingerprint};
+use crate::kafka::fetch::leader_queries::{LANDMARK_BYTES, QueryError, fingerprint};
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::fetch::{PartitionFetch, SessionPlace};
@@ -19,16 +19,15 @@ use crate::record::TopicPartition;
 
 /// How many partitions a request names.
 const LIST_PARTITIONS_MAX: usize = 5000;
-/// How many landmarks a request asks for, and how many bytes for each. What is larger is asked for alone.
+/// How many landmarks a request asks for. What is larger than [`LANDMARK_BYTES`] is asked for alone.
 const LANDMARKS_MAX: usize = 100;
-const LANDMARK_BYTES: usize = 16 * 1024;
 
 /// What a broker lists for a partition: an offset, if there is one that fits.
 type Listed = Result<Option<i64>, ErrorCode>;
 
 impl BrokerReader {
     /// Asks what can be asked together. Questions that are left are asked one by one.
-    pub(super) fn ask_together(&mut self, events: &mut Vec<Event>) -> Result<(), Fault> {
+    pub(super) fn ask_together(&mut self, events: &mut Vec<Event>) -> Result<(), ReaderStopped> {
         let mut starts = Vec::new();
         let asked = self.list_starts(&mut starts);
         let mut refused = Vec::new();
@@ -66,7 +65,7 @@ impl BrokerReader {
     fn list_starts(
         &mut self,
         starts: &mut Vec<(TopicPartition, Result<i64, ErrorCode>, StartBasis)>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ReaderStopped> {
         let isolation = self.isolation();
         let mut bounds = Vec::new();
         for (start, spec) in
@@ -77,6 +76,7 @@ impl BrokerReader {
         }
         for (partitions, spec) in bounds {
             for some in partitions.chunks(LIST_PARTITIONS_MAX) {
+                self.wait_until_heard()?;
                 for (partition, listed) in list(self.connection()?, some, spec, isolation)? {
                     let listed = listed.and_then(|one| one.ok_or(ErrorCode::LEADER_NOT_AVAILABLE));
                     starts.push((partition, listed, StartBasis::Bound));
@@ -91,7 +91,7 @@ impl BrokerReader {
     fn list_since(
         &mut self,
         starts: &mut Vec<(TopicPartition, Result<i64, ErrorCode>, StartBasis)>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ReaderStopped> {
         let isolation = self.isolation();
         let knows_times = self.connection()?.versions().choose::<ListOffsets<'_>>();
         if !knows_times.is_ok_and(|version| version >= 1) {
@@ -105,6 +105,7 @@ impl BrokerReader {
         }
         for (since, partitions) in moments {
             for some in partitions.chunks(LIST_PARTITIONS_MAX) {
+                self.wait_until_heard()?;
                 for (partition, listed) in
                     list(self.connection()?, some, OffsetSpec::Since(since), isolation)?
                 {
@@ -119,7 +120,7 @@ impl BrokerReader {
 
     /// Compares the newest landmarks of partitions that have a position. A log of which the landmark agrees
     /// is read; all others are looked at one by one.
-    fn compare_together(&mut self) -> Result<(), Fault> {
+    fn compare_together(&mut self) -> Result<(), ReaderStopped> {
         let mut newest = Vec::new();
         for cursor in self.cursors.values().filter(|cursor| cursor.has_question()) {
             if let NextStep::ResolveStart(StartOffset::At(at, landmarks)) = &cursor.next_step
@@ -133,18 +134,29 @@ impl BrokerReader {
         if newest.len() < 2 {
             return Ok(());
         }
-        for some in newest.chunks(LANDMARKS_MAX) {
-            self.compare_some(some)?;
+        let (mut left, mut most) = (newest.as_slice(), LANDMARKS_MAX);
+        while !left.is_empty() {
+            // What is compared first must not wait for the last one to be released.
+            self.take_orders(Duration::ZERO)?;
+            self.wait_until_heard()?;
+            let (some, others) = left.split_at(most.min(left.len()));
+            if self.compare_some(some)? || most == 1 {
+                left = others;
+            } else {
+                // The quota has no room for so much at once.
+                most = (most / 4).max(1);
+            }
         }
         Ok(())
     }
 
-    fn compare_some(&mut self, some: &[(PartitionFetch, u32)]) -> Result<(), Fault> {
+    /// False if the broker withheld its answer because of the quota.
+    fn compare_some(&mut self, some: &[(PartitionFetch, u32)]) -> Result<bool, Fault> {
         let wanted: Vec<PartitionFetch> = some.iter().map(|(one, _)| one.clone()).collect();
         let fetch = Fetch {
             max_wait_ms: 0,
             min_bytes: 0,
-            max_bytes: i32::try_from(LANDMARKS_MAX * LANDMARK_BYTES).unwrap_or(i32::MAX),
+            max_bytes: i32::try_from(some.len() * LANDMARK_BYTES).unwrap_or(i32::MAX),
             isolation: Isolation::ReadUncommitted,
             session: SessionPlace::NONE,
             partitions: &wanted,
@@ -153,8 +165,11 @@ impl BrokerReader {
         let mut frame = Frame::default();
         let sent = self.connection()?.send(&fetch, Duration::ZERO)?;
         let answer = self.connection()?.receive::<Fetch<'_>>(sent, &mut frame)?;
+        if answer.withheld_for().is_some() {
+            return Ok(false);
+        }
         if !answer.code.is_none() {
-            return Ok(());
+            return Ok(true);
         }
         let prints: BTreeMap<&TopicPartition, (i64, u32)> =
             some.iter().map(|(one, print)| (&one.partition, (one.offset, *print))).collect();
@@ -167,7 +182,7 @@ impl BrokerReader {
                 cursor.next_step = NextStep::Read;
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

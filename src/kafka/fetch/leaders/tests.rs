@@ -88,3 +88,69 @@ fn a_partition_that_is_not_named_has_no_leader() {
     assert_eq!(told(&mut leaders, 1, &metadata(3, ErrorCode::NONE, &[(1, 2, 4)])), None);
     assert_eq!(leaders.of(&TopicPartition::new("t", 1)), Some(&Leader { address: at(2), epoch: 4 }));
 }
+
+/// While brokers are upgraded from a version before 2.1, only some of them tell the epoch.
+#[test]
+fn brokers_with_and_without_epochs_agree_on_a_leader() {
+    for brokers in [2, 3] {
+        let says = |leader, epoch| metadata(brokers, ErrorCode::NONE, &[(0, leader, epoch)]);
+        let mut leaders = KnownLeaders::default();
+        assert_eq!(told(&mut leaders, 1, &says(1, -1)), Some((1, -1)));
+        assert_eq!(told(&mut leaders, 2, &says(1, 5)), Some((1, 5)), "it knows more");
+        for _ in 0..3 {
+            assert_eq!(told(&mut leaders, 1, &says(1, -1)), Some((1, 5)), "{brokers} brokers");
+            assert!(!leaders.has_doubts());
+            assert_eq!(told(&mut leaders, 2, &says(1, 5)), Some((1, 5)));
+        }
+        // Another one leads. One broker is cut off, and says what was true before.
+        told(&mut leaders, 1, &says(2, -1));
+        if brokers == 3 {
+            told(&mut leaders, 3, &says(2, -1));
+        }
+        for _ in 0..3 {
+            assert_eq!(told(&mut leaders, 2, &says(1, 5)), Some((2, -1)), "{brokers} brokers");
+            assert_eq!(told(&mut leaders, 1, &says(2, -1)), Some((2, -1)));
+        }
+        assert_eq!(told(&mut leaders, 2, &says(2, 6)), Some((2, 6)));
+        assert_eq!(told(&mut leaders, 1, &says(2, -1)), Some((2, 6)));
+        assert_eq!(told(&mut leaders, 2, &says(1, 5)), Some((2, 6)));
+    }
+    // One tells the epoch and the other does not, and both name the same new leader.
+    let mut leaders = KnownLeaders::default();
+    told(&mut leaders, 1, &leads(1, -1));
+    assert_eq!(told(&mut leaders, 2, &leads(2, -1)), Some((1, -1)));
+    assert_eq!(told(&mut leaders, 3, &leads(2, 4)), Some((2, 4)));
+}
+
+/// The others are gone for good, or cannot be reached.
+#[test]
+fn what_one_broker_repeats_is_believed_if_no_other_says_anything() {
+    for (before, now) in [((1, 4), (3, 0)), ((1, -1), (3, -1))] {
+        let mut leaders = KnownLeaders::default();
+        told(&mut leaders, 1, &leads(before.0, before.1));
+        for _ in 1..DOUBT_REPEATS {
+            assert_eq!(told(&mut leaders, 2, &leads(now.0, now.1)), Some(before));
+        }
+        assert_eq!(told(&mut leaders, 2, &leads(now.0, now.1)), Some(now));
+        assert!(!leaders.has_doubts());
+        // An answer in between ends the count.
+        let mut leaders = KnownLeaders::default();
+        told(&mut leaders, 1, &leads(before.0, before.1));
+        for run in 0..3 * DOUBT_REPEATS {
+            let by = if run % DOUBT_REPEATS == 0 { (1, before) } else { (2, now) };
+            assert_eq!(told(&mut leaders, by.0, &leads(by.1.0, by.1.1)), Some(before), "run {run}");
+        }
+    }
+}
+
+/// Nobody asks for these any more, so no broker would end the doubt.
+#[test]
+fn a_doubt_about_a_topic_that_is_not_read_is_forgotten() {
+    let mut leaders = KnownLeaders::default();
+    told(&mut leaders, 1, &leads(1, 4));
+    told(&mut leaders, 2, &leads(3, 0));
+    leaders.forget_doubts_but(&BTreeSet::from([Arc::from("t"), Arc::from("u")]));
+    assert!(leaders.has_doubts());
+    leaders.forget_doubts_but(&BTreeSet::from([Arc::from("u")]));
+    assert!(!leaders.has_doubts());
+}

@@ -155,7 +155,11 @@ fn metadata(cluster: &mut Cluster, asked: &Asked) -> Reply {
         topic.with_error_code(code)
     });
     let topics = topics.collect();
-    say(&MetadataResponse::default().with_brokers(brokers).with_topics(topics), asked.version)
+    let answer = MetadataResponse::default().with_brokers(brokers).with_topics(topics);
+    say(
+        &if asked.version >= 2 { answer.with_cluster_id(Some(text("simulated"))) } else { answer },
+        asked.version,
+    )
 }
 
 /// The partition, if this broker leads it; otherwise the error code.

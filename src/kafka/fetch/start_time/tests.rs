@@ -11,7 +11,7 @@ use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use super::*;
 use crate::kafka::client::dialer::Dialer;
 use crate::kafka::client::tests::{API_VERSIONS, Asked, Reply, Scripted, limits, say, speaks, text};
-use crate::kafka::fetch::config::FetchConfig;
+use crate::kafka::fetch::leader_queries::withheld;
 use crate::kafka::protocol::records::Scratch;
 use crate::record::TopicPartition;
 
@@ -56,13 +56,12 @@ fn found(versions: (i16, i16), told: Told, by_segment: &'static [i64], last: i64
 fn since_1000(broker: &Scripted) -> (i64, StartBasis) {
     let dialer = Dialer::new("c", limits());
     let mut connection = dialer.open(&broker.address).unwrap();
-    let (partition, config) = (TopicPartition::new("t", 0), FetchConfig::default());
+    let partition = TopicPartition::new("t", 0);
     let mut scratch = Scratch::default();
     let mut queries = LeaderQueries {
         connection: &mut connection,
         partition: &partition,
         epoch: -1,
-        config: &config,
         scratch: &mut scratch,
     };
     let found = queries.since(1000, Isolation::ReadCommitted);
@@ -70,6 +69,7 @@ fn since_1000(broker: &Scripted) -> (i64, StartBasis) {
         QueryError::Lost(fault) => panic!("{fault}"),
         QueryError::Code(code) => panic!("{code}"),
         QueryError::Records(why) => panic!("{why}"),
+        QueryError::Withheld(time) => panic!("{}", withheld(time)),
     })
 }
 

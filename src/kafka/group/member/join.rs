@@ -9,7 +9,7 @@ use super::{MemberThread, REFUSED_PAUSE};
 use crate::error::Fault;
 use crate::host;
 use crate::kafka::client::connection::Connection;
-use crate::kafka::group::config::JOB;
+use crate::kafka::client::dialer::JOB;
 use crate::kafka::group::error_handling::Verdict;
 use crate::kafka::group::messages::{KeeperOrder, MemberAssignment, MemberOrder, OwnerMessage};
 use crate::kafka::group::offset_manager::Committer;

@@ -2,6 +2,7 @@
 //! broker can remember the partitions (KIP-227, fetch sessions): a request then names only what has changed.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use super::{Isolation, Request, read_topics, write_topics};
 use crate::kafka::protocol::error_code::ErrorCode;
@@ -72,6 +73,14 @@ pub struct FetchAnswer {
     /// The answer for each partition. In a session those partitions are left out of which nothing has
     /// changed: no records, the same end.
     pub partitions: Vec<(TopicPartition, FetchedPartition)>,
+}
+
+impl FetchAnswer {
+    /// For how long the broker throttles this client, if that is why it names no partition.
+    pub fn withheld_for(&self) -> Option<Duration> {
+        let pause = u64::try_from(self.throttle_ms).ok().filter(|millis| *millis > 0)?;
+        self.partitions.is_empty().then_some(Duration::from_millis(pause))
+    }
 }
 
 /// The answer for one partition.

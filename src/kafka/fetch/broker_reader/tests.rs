@@ -1,0 +1,277 @@
+//! One reader and one broker that answers as a script says.
+
+use std::sync::Mutex;
+
+use crossbeam_channel::{bounded, unbounded};
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use kafka_protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse};
+use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
+
+use super::*;
+use crate::kafka::client::connection::ConnectionLimits;
+use crate::kafka::client::tests::{API_VERSIONS, Asked, Reply, Scripted, limits, say, speaks};
+use crate::kafka::client::versions_seen::VersionsSeen;
+use crate::kafka::seam::{FailedPartition, StartOffset};
+
+const FETCH: i16 = 1;
+
+/// How long a test waits for what must come.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// One batch of records from `first` to `last`, each with a value of so many bytes.
+fn batch(first: i64, last: i64, bytes: usize) -> Vec<u8> {
+    let record = |offset| Record {
+        transactional: false,
+        control: false,
+        delete_horizon: false,
+        partition_leader_epoch: 0,
+        producer_id: -1,
+        producer_epoch: -1,
+        timestamp_type: TimestampType::Creation,
+        offset,
+        // One batch has all records.
+        sequence: i32::try_from(offset).unwrap(),
+        timestamp: 1000,
+        key: None,
+        value: Some(vec![b'v'; bytes].into()),
+        headers: Default::default(),
+    };
+    let records: Vec<Record> = (first..=last).map(record).collect();
+    let mut out = bytes::BytesMut::new();
+    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
+    RecordBatchEncoder::encode(&mut out, &records, &options).unwrap();
+    out.to_vec()
+}
+
+/// The fingerprint of such a record.
+fn print_of(bytes: usize) -> u32 {
+    crate::record::Record::bare(0, None, Some(&vec![b'v'; bytes])).fingerprint()
+}
+
+/// An answer to a Fetch request. `found`: what each partition has: its end, the last stable offset, records.
+fn answer(asked: &Asked, session: i32, found: impl Fn(i32, i64) -> (i64, i64, Vec<u8>)) -> Reply {
+    let request: FetchRequest = asked.read();
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|one| {
+            let (end, stable, records) = found(one.partition, one.fetch_offset);
+            PartitionData::default()
+                .with_partition_index(one.partition)
+                .with_high_watermark(end)
+                .with_last_stable_offset(stable)
+                .with_records(Some(records.into()))
+        });
+        let partitions = partitions.collect();
+        FetchableTopicResponse::default().with_topic(topic.topic).with_partitions(partitions)
+    });
+    let answer = FetchResponse::default().with_session_id(session).with_responses(topics.collect());
+    say(&answer, asked.version)
+}
+
+/// An answer to ListOffsets: the log goes from 0 to `end`.
+fn list(asked: &Asked, end: i64) -> Reply {
+    let request: ListOffsetsRequest = asked.read();
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|one| {
+            let offset = if one.timestamp == -2 { 0 } else { end };
+            let answer = ListOffsetsPartitionResponse::default().with_partition_index(one.partition_index);
+            answer.with_offset(offset)
+        });
+        let partitions = partitions.collect();
+        ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions)
+    });
+    say(&ListOffsetsResponse::default().with_topics(topics.collect()), asked.version)
+}
+
+/// A reader in its thread, and the ends of its channels.
+struct Running {
+    orders: Sender<ReaderOrder>,
+    events: Receiver<Vec<Event>>,
+    relinquished: Receiver<PartitionRelinquished>,
+}
+
+impl Running {
+    fn over(broker: &Scripted, limits: ConnectionLimits) -> Self {
+        let (orders, to_do) = unbounded();
+        let (events, received) = bounded(1);
+        let (report, relinquished) = unbounded();
+        let cluster = Cluster {
+            brokers: vec![broker.host()],
+            client_id: "c".to_owned(),
+            read_committed: true,
+            silent: false,
+            versions_seen: VersionsSeen::default(),
+        };
+        let config = FetchConfig { limits, ..FetchConfig::default() };
+        let dialer = cluster.dialer().with_limits(limits);
+        let (frames, reading) = (FramePool::new(4), Arc::default());
+        let context = ReaderContext { cluster, config, events, report, frames, reading, dialer };
+        let reader = BrokerReader::new(broker.address.clone(), context, to_do);
+        std::thread::spawn(move || reader.run());
+        Self { orders, events: received, relinquished }
+    }
+
+    fn read(&self, number: i32, start: StartOffset) {
+        let partition = TopicPartition::new("t", number);
+        self.orders.send(ReaderOrder::Read { partition, start, assignment: 1, epoch: -1 }).unwrap();
+    }
+
+    /// The events until one is like this.
+    fn events_until(&self, is_last: impl Fn(&Event) -> bool) -> Vec<Event> {
+        let (until, mut all) = (Instant::now() + WAIT, Vec::new());
+        loop {
+            let Ok(events) = self.events.recv_deadline(until) else {
+                panic!("it did not come; failures: {:?}", failures(&all))
+            };
+            let ends = events.iter().any(&is_last);
+            all.extend(events);
+            if ends {
+                return all;
+            }
+        }
+    }
+}
+
+fn failures(of: &[Event]) -> Vec<&FailedPartition> {
+    let failed = of.iter().filter_map(|event| match event {
+        Event::PartitionFailed(failed) => Some(failed),
+        _ => None,
+    });
+    failed.collect()
+}
+
+/// The broker speaks Fetch up to this version.
+fn versions(fetch: i16) -> Reply {
+    speaks(&[(FETCH, 0, fetch), (2, 0, 2), (3, 0, 5), (18, 0, 1)])
+}
+
+/// A broker before 2.0 holds an answer back for minutes because of a quota, and answers on other connections.
+/// Meanwhile the partition's leader moves.
+#[test]
+fn a_partition_is_released_while_its_broker_delays_an_answer() {
+    let broker = Scripted::new(|asked| match asked.key {
+        API_VERSIONS => versions(7),
+        FETCH if asked.connection == 0 => Reply::Silence,
+        FETCH => answer(asked, 0, |_, at| (at, at, Vec::new())),
+        _ => Reply::Close,
+    });
+    let patient = ConnectionLimits { answer_timeout: Duration::from_secs(600), ..limits() };
+    let reader = Running::over(&broker, patient);
+    let at = |at| StartOffset::At(at, Vec::new());
+    [0, 1].into_iter().for_each(|number| reader.read(number, at(7)));
+    let began = Instant::now();
+    while broker.asked().is_empty() {
+        assert!(began.elapsed() < WAIT, "nothing is asked");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let release = |number| {
+        let partition = TopicPartition::new("t", number);
+        reader.orders.send(ReaderOrder::Release { partition, assignment: 1, reassign: true }).unwrap();
+        reader.events_until(|event| matches!(event, Event::Relinquished(one, 1) if one.partition == number));
+    };
+    release(0);
+    // The other one still waits for the answer. If that one goes, too, the next partition does not wait.
+    assert_eq!(broker.asked().iter().map(|(connection, ..)| *connection).max(), Some(0));
+    release(1);
+    reader.read(2, at(9));
+    reader.events_until(
+        |event| matches!(event, Event::Recovered { partition, .. } if partition.partition == 2),
+    );
+    assert!(began.elapsed() < WAIT, "the answer was waited for");
+}
+
+/// A broker from 2.0 to 2.4 has nothing for a request of more bytes than its quota allows for, and names a
+/// pause. The quota of 50 kB/s has room for half a megabyte.
+#[test]
+fn landmarks_are_compared_under_a_small_quota() {
+    const PARTITIONS: i32 = 120;
+    for partitions in [1, PARTITIONS] {
+        let withheld = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&withheld);
+        let broker = Scripted::new(move |asked| match asked.key {
+            API_VERSIONS => speaks(&[(FETCH, 0, 11), (2, 0, 5), (3, 0, 9), (18, 0, 3)]),
+            2 => list(asked, 40),
+            FETCH => {
+                let request: FetchRequest = asked.read();
+                if request.max_bytes > 500_000 && request.session_epoch == -1 {
+                    *count.lock().unwrap() += 1;
+                    return say(&FetchResponse::default().with_throttle_time_ms(20), asked.version);
+                }
+                answer(asked, 0, |_, at| match at {
+                    39 => (40, 40, batch(39, 39, 100)),
+                    _ => (40, 40, Vec::new()),
+                })
+            }
+            _ => Reply::Close,
+        });
+        let reader = Running::over(&broker, limits());
+        let start = StartOffset::At(40, vec![(39, print_of(100))]);
+        (0..partitions).for_each(|number| reader.read(number, start.clone()));
+        let mut read = std::collections::BTreeSet::new();
+        while read.len() < usize::try_from(partitions).unwrap() {
+            let events = reader.events_until(|event| matches!(event, Event::Recovered { .. }));
+            assert_eq!(failures(&events), Vec::<&FailedPartition>::new(), "a quota is no failure");
+            for event in events {
+                if let Event::Recovered { partition, .. } = event {
+                    read.insert(partition);
+                }
+            }
+        }
+        let withheld = *withheld.lock().unwrap();
+        assert!(if partitions == 1 { withheld == 0 } else { (1..=3).contains(&withheld) }, "{withheld}");
+    }
+}
+
+/// The broker withholds what is asked of one partition. That is no failure, and it is asked again.
+#[test]
+fn a_question_that_a_quota_withholds_is_asked_again() {
+    let broker = Scripted::new(|asked| match asked.key {
+        API_VERSIONS => speaks(&[(FETCH, 0, 11), (2, 0, 5), (3, 0, 9), (18, 0, 3)]),
+        2 => list(asked, 40),
+        FETCH if asked.correlation < 5 => {
+            say(&FetchResponse::default().with_throttle_time_ms(20), asked.version)
+        }
+        FETCH => answer(asked, 0, |_, at| (40, 40, if at == 39 { batch(39, 39, 9) } else { Vec::new() })),
+        _ => Reply::Close,
+    });
+    let reader = Running::over(&broker, limits());
+    reader.read(0, StartOffset::At(40, vec![(39, print_of(100))]));
+    let events = reader.events_until(|event| matches!(event, Event::Diverged { next: 0, .. }));
+    assert_eq!(failures(&events), Vec::<&FailedPartition>::new());
+    assert!(reader.relinquished.is_empty());
+}
+
+/// While a transaction holds the partition up, the broker holds each request for as long as it may.
+#[test]
+fn a_blocked_partition_spins_no_reader() {
+    for session in [0, 9] {
+        let impatient = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&impatient);
+        let broker = Scripted::new(move |asked| match asked.key {
+            API_VERSIONS => versions(7),
+            FETCH => {
+                let request: FetchRequest = asked.read();
+                *count.lock().unwrap() += u32::from(request.max_wait_ms == 0);
+                std::thread::sleep(Duration::from_millis(request.max_wait_ms.min(30).try_into().unwrap()));
+                answer(asked, session, |_, at| match at {
+                    7 => (50, 9, batch(7, 8, 10)),
+                    _ => (50, 9, Vec::new()),
+                })
+            }
+            _ => Reply::Close,
+        });
+        let reader = Running::over(&broker, limits());
+        reader.read(0, StartOffset::At(7, Vec::new()));
+        reader.events_until(|event| matches!(event, Event::Fetched(fetched) if fetched.next == 9));
+        let (began, mut events) = (Instant::now(), Vec::new());
+        while began.elapsed() < Duration::from_millis(500) {
+            events.extend(reader.events.recv_timeout(Duration::from_millis(100)).unwrap_or_default());
+        }
+        assert_eq!(failures(&events), Vec::<&FailedPartition>::new());
+        let impatient = *impatient.lock().unwrap();
+        assert!(impatient <= 2, "{impatient} requests that the broker may not hold, session {session}");
+        assert!(broker.asked().len() > 5, "it is asked on");
+    }
+}
