@@ -35,6 +35,36 @@ impl fmt::Debug for TopicPartition {
     }
 }
 
+/// The id of a topic (KIP-516). One that is deleted and created again has another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicId(u128);
+
+impl TopicId {
+    /// `None` for 0, which says nothing.
+    pub fn new(id: u128) -> Option<Self> {
+        (id != 0).then_some(Self(id))
+    }
+
+    /// The id as a number.
+    pub fn number(self) -> u128 {
+        self.0
+    }
+}
+
+/// As Kafka's tools show it.
+impl fmt::Display for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        // 22 digits of six bits; the last four bits are zeros.
+        for place in 0..22 {
+            let bits = if place < 21 { self.0 >> (122 - 6 * place) } else { self.0 << 4 };
+            let digit = DIGITS.get(usize::try_from(bits & 0x3f).unwrap_or(0)).copied();
+            fmt::Write::write_char(f, char::from(digit.unwrap_or(b'A')))?;
+        }
+        Ok(())
+    }
+}
+
 /// An offset to be committed for a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {

@@ -16,7 +16,7 @@ use crate::kafka::legacy::fetcher::LegacyFetcher;
 use crate::kafka::protocol::messages::{self, Request};
 use crate::kafka::protocol::versions::Versions;
 use crate::kafka::seam::{Event, Fetcher, StartOffset};
-use crate::record::TopicPartition;
+use crate::record::{TopicId, TopicPartition};
 use crate::threads;
 
 /// From this version on, Fetch returns records in the format in which they are stored, with headers and
@@ -49,6 +49,8 @@ pub struct AutoFetcher {
     state: AutoState,
     /// The partitions that were assigned before the client was chosen.
     assigned: BTreeMap<TopicPartition, (StartOffset, u64)>,
+    /// The topics that these starts belong to, as far as they are known.
+    expected: BTreeMap<TopicPartition, TopicId>,
 }
 
 enum AutoState {
@@ -63,7 +65,13 @@ enum AutoState {
 impl AutoFetcher {
     /// Reads this cluster. Nothing happens before [`Fetcher::next`] is called.
     pub fn new(cluster: Cluster, kind: FetcherKind) -> Self {
-        Self { cluster, kind, state: AutoState::Unasked, assigned: BTreeMap::new() }
+        Self {
+            cluster,
+            kind,
+            state: AutoState::Unasked,
+            assigned: BTreeMap::new(),
+            expected: BTreeMap::new(),
+        }
     }
 
     fn start(&mut self) -> Result<AutoState, Fault> {
@@ -90,6 +98,7 @@ impl AutoFetcher {
             false => Box::new(LegacyFetcher::new(cluster)),
         };
         for (partition, (start, assignment)) in std::mem::take(&mut self.assigned) {
+            fetcher.expect_topic(&partition, self.expected.remove(&partition));
             fetcher.assign(&partition, start, assignment);
         }
         log::debug!("reading by the {} client", if native { "native" } else { "crate" });
@@ -139,6 +148,16 @@ fn ask_versions(cluster: &Cluster, send: &dyn Fn(Result<Versions, Fault>) -> boo
 }
 
 impl Fetcher for AutoFetcher {
+    fn expect_topic(&mut self, partition: &TopicPartition, topic: Option<TopicId>) {
+        match &mut self.state {
+            AutoState::Reading(fetcher) => fetcher.expect_topic(partition, topic),
+            _ => match topic {
+                Some(topic) => drop(self.expected.insert(partition.clone(), topic)),
+                None => drop(self.expected.remove(partition)),
+            },
+        }
+    }
+
     fn assign(&mut self, partition: &TopicPartition, start: StartOffset, assignment: u64) {
         match &mut self.state {
             AutoState::Reading(fetcher) => fetcher.assign(partition, start, assignment),

@@ -15,7 +15,7 @@ pub use record_set::RecordSet;
 use super::lease::Lease;
 use super::protocol::records::{DecodeError, Decoded, Scratch};
 use crate::error::Fault;
-use crate::record::{Commit, OffsetMetadata, Record, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, Record, TopicId, TopicPartition};
 
 /// Consecutive records of one partition, out of one reply.
 pub struct Fetched {
@@ -107,6 +107,19 @@ pub enum Event {
         assignment: u64,
         /// Where reading may go on.
         next: i64,
+        /// Why it is another log.
+        why: DivergenceCause,
+        /// The id of the present topic, if it is known.
+        topic: Option<TopicId>,
+    },
+    /// The partition's log is that of this topic: its records are those that were read, or none was read.
+    Identified {
+        /// The partition.
+        partition: TopicPartition,
+        /// The number of the [`Fetcher::assign`] that this event belongs to.
+        assignment: u64,
+        /// The id of the topic.
+        topic: TopicId,
     },
     /// No more events of this assignment follow, because another broker may lead the partition. Once
     /// all fetched records are written, the caller assigns it again, and the log is compared again.
@@ -116,7 +129,7 @@ pub enum Event {
 impl Event {
     /// That this partition starts at this offset, which was found in this way.
     pub fn resolved(partition: TopicPartition, assignment: u64, (offset, basis): (i64, StartBasis)) -> Self {
-        Event::Resolved(vec![ResolvedStart { partition, assignment, offset, basis }])
+        Event::Resolved(vec![ResolvedStart { partition, assignment, offset, basis, topic: None }])
     }
 }
 
@@ -131,6 +144,19 @@ pub struct ResolvedStart {
     pub offset: i64,
     /// How the offset was found.
     pub basis: StartBasis,
+    /// The id of the topic, if it is known.
+    pub topic: Option<TopicId>,
+}
+
+/// Why a partition's log is not the one that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DivergenceCause {
+    /// A record differs from the one that was written.
+    OtherRecords,
+    /// The topic has another id, and its log ends below the position.
+    EndsBefore,
+    /// The topic has another id, and none of the records that were written last are there to be compared.
+    NothingToCompare,
 }
 
 /// A partition that cannot be read now.
@@ -190,6 +216,10 @@ pub enum StartOffset {
 
 /// Reads the assigned partitions. No call blocks longer than the caller allows.
 pub trait Fetcher: Send {
+    /// The topic that the position of a partition belongs to, in the next [`Self::assign`] of that partition;
+    /// `None` if it is not known. A client that does not see the ids of topics passes over it.
+    fn expect_topic(&mut self, _partition: &TopicPartition, _topic: Option<TopicId>) {}
+
     /// Reads this partition from `start` on. Replaces an earlier assignment of it. The number `assignment`
     /// comes back in [`Fetched`], so that the caller can recognize records of an earlier assignment.
     fn assign(&mut self, partition: &TopicPartition, start: StartOffset, assignment: u64);

@@ -151,7 +151,7 @@ fn line(entry: &JournalEntry) -> String {
     match entry {
         JournalEntry::Partition(number, state) => format!(
             "partition {number}: {} at {}, epoch {:016x}, last records {}, committed without a token {:?}, \
-             left {}, holds {}{}",
+             left {}, holds {}{}{}",
             state.partition,
             state.position,
             state.epoch,
@@ -160,6 +160,7 @@ fn line(entry: &JournalEntry) -> String {
             state.left.iter().map(|epoch| format!("{epoch:016x}")).collect::<Vec<_>>().join(" "),
             held_line(state),
             former_line(state),
+            state.topic_id.map(|id| format!(", of the topic {id}")).unwrap_or_default(),
         ),
         JournalEntry::Range(range) => format!(
             "range {}: {}, positions {}",
@@ -190,6 +191,7 @@ fn line(entry: &JournalEntry) -> String {
             member.id,
             if member.silent { ", by a broker that does not answer ApiVersions" } else { "" }
         ),
+        JournalEntry::Topic(number, id) => format!("partition {number}: of the topic {id}"),
         JournalEntry::Unknown(kind) => format!("an entry of kind {kind}, which a later pandad wrote"),
     }
 }

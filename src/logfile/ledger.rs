@@ -6,6 +6,7 @@ mod periods;
 mod refused;
 mod taken_over;
 mod together;
+mod topics;
 
 #[cfg(test)]
 pub(super) use files::CLOSED_WITHOUT_SYNC;

@@ -149,6 +149,10 @@ impl LedgerState {
             Some((index, known)) => {
                 let (left, end) = (known.epoch, self.state.written_position(index, known));
                 let mut known = PartitionState { position, epoch, landmarks, ..PartitionState::clone(known) };
+                if known.landmarks.is_empty() {
+                    // The position may be one of another topic of the same name.
+                    known.topic_id = None;
+                }
                 if left != epoch {
                     keep_newest(&mut known.left, left);
                 }
@@ -166,9 +170,18 @@ impl LedgerState {
             None => {
                 let (committed, left) = (Vec::new(), Vec::new());
                 let held = Some(HeldOffsets::begin(position));
-                let (partition, former) = (partition.clone(), Vec::new());
-                let state =
-                    PartitionState { partition, position, epoch, landmarks, committed, left, held, former };
+                let (partition, former, topic_id) = (partition.clone(), Vec::new(), None);
+                let state = PartitionState {
+                    partition,
+                    position,
+                    epoch,
+                    landmarks,
+                    committed,
+                    left,
+                    held,
+                    former,
+                    topic_id,
+                };
                 (self.state.free_number(), state)
             }
         };

@@ -9,6 +9,7 @@ mod outages;
 mod partition;
 mod start_log;
 mod sweep_pace;
+mod topics;
 mod unreadable;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,6 +165,7 @@ impl KafkaSource {
             // It is assigned when its file accepts writes again.
             return tracked.relinquish();
         }
+        self.fetcher.expect_topic(partition, self.known_topic(partition));
         self.fetcher.assign(partition, start, self.assignments);
     }
 
@@ -209,6 +211,8 @@ impl KafkaSource {
     /// Goes on in a log that is not the one that was read. No record of the old log is in flight.
     fn follow_divergence(&mut self, partition: &TopicPartition, position: i64) -> Result<(), Fault> {
         self.set_position(partition, position)?;
+        let topic = self.partitions.get(partition).and_then(|tracked| tracked.topic);
+        self.record_topic(partition, topic)?;
         if let Some(tracked) = self.partitions.get_mut(partition) {
             // The unreadable records were records of the old log.
             if tracked.end_unreadable(None) {
@@ -231,7 +235,8 @@ impl KafkaSource {
         let set = ledger.sync_once(|| {
             starts.iter().try_for_each(|one| {
                 self.log_start(&one.partition, one.offset, one.basis);
-                self.set_position(&one.partition, one.offset)
+                self.set_position(&one.partition, one.offset)?;
+                self.record_topic(&one.partition, one.topic)
             })
         });
         set.map_err(|error| journal_fault(&error))??;
@@ -293,14 +298,11 @@ impl KafkaSource {
                     tracked.relinquish();
                 }
             }
-            Event::Diverged { partition, assignment, next } => {
-                if let Some(tracked) = self.tracked(&partition, assignment) {
-                    log::error!(
-                        "{NAME}: {partition}: its records are not those that were read before: the topic was \
-                         recreated or truncated; going on at offset {next}"
-                    );
-                    tracked.diverge(next);
-                }
+            Event::Diverged { partition, assignment, next, why, topic } => {
+                self.take_divergence(&partition, assignment, next, (why, topic));
+            }
+            Event::Identified { partition, assignment, topic } => {
+                self.take_identified(&partition, assignment, topic)?;
             }
         }
         Ok(())

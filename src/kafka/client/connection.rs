@@ -196,23 +196,29 @@ impl Connection {
         if reader.i32() != Ok(sent.correlation) {
             return Err(ConnectionLost::NotKafka("it answers another request".to_owned()));
         }
-        let answer = R::read(sent.version, &mut reader).and_then(|answer| reader.end().map(|()| answer));
+        let header = match sent.version >= R::FLEXIBLE_SINCE {
+            true => reader.skip_tagged_fields(),
+            false => Ok(()),
+        };
+        let body = header.map(|()| reader.left());
+        let answer = body.and_then(|_| R::read(sent.version, &mut reader));
+        let answer = answer.and_then(|answer| reader.end().map(|()| answer));
         let answer =
             answer.map_err(|why| ConnectionLost::NotKafka(format!("its answer to {}: {why}", R::NAME)))?;
         self.stream = Some(stream);
         self.used = Instant::now();
-        self.muted_until = muted_for::<R>(sent.version, frame.bytes()).map(|time| self.used + time);
+        let body = frame.bytes().get(frame.bytes().len() - body.unwrap_or(0)..).unwrap_or_default();
+        self.muted_until = muted_for::<R>(sent.version, body).map(|time| self.used + time);
         Ok(answer)
     }
 }
 
-/// How long a broker throttles the client, by its answer. The answer was read without fault.
-fn muted_for<R: Request>(version: i16, answer: &[u8]) -> Option<Duration> {
+/// How long a broker throttles the client, by the body of its answer, which was read without fault.
+fn muted_for<R: Request>(version: i16, body: &[u8]) -> Option<Duration> {
     if version < R::THROTTLES_SINCE {
         return None;
     }
-    // The correlation id is before it.
-    let millis = answer.get(4..).and_then(<[u8]>::first_chunk).copied().map(i32::from_be_bytes)?;
+    let millis = body.first_chunk().copied().map(i32::from_be_bytes)?;
     let millis = u64::try_from(millis).ok().filter(|millis| *millis > 0)?;
     Some(Duration::from_millis(millis).min(MUTED_MAX))
 }
@@ -255,6 +261,9 @@ fn frame<R: Request>(
     writer.i16(version);
     writer.i32(correlation);
     writer.string(client_id);
+    if version >= R::FLEXIBLE_SINCE {
+        writer.no_tagged_fields();
+    }
     request.write(version, &mut writer);
     let body = writer.finish()?;
     let length = i32::try_from(body.len()).map_err(|_| TooLong)?;

@@ -72,8 +72,8 @@ impl Dialer {
         self.versions_seen.named()
     }
 
-    /// Asks a broker which cluster it belongs to, if that is known of the cluster that is read: the address may
-    /// have been given to a broker of another one.
+    /// Asks a broker which cluster it belongs to, if that is known of the cluster that is read: the address
+    /// may have been given to a broker of another one.
     ///
     /// # Errors
     /// `Retry`: it belongs to another cluster, or does not answer.
@@ -99,9 +99,9 @@ impl Dialer {
             named.forget(address);
             if named.note_foreign(address, &other) {
                 log::error!(
-                    "{JOB}: {address} belongs to the Kafka cluster {other}, and {own} is the one that is read: \
-                     this address is not used; take it out of broker_list, or look at what the brokers of \
-                     {own} advertise; if {other} replaces {own}, start pandad again"
+                    "{JOB}: {address} belongs to the Kafka cluster {other}, and {own} is the one that is \
+                     read: this address is not used; take it out of broker_list, or look at what the brokers \
+                     of {own} advertise; if {other} replaces {own}, start pandad again"
                 );
             }
             Fault::Retry(format!("{address} belongs to the cluster {other}, not to {own}"))

@@ -258,8 +258,8 @@ impl BrokerReader {
 
     fn carry_out(&mut self, order: ReaderOrder) -> Result<(), OwnerGone> {
         match order {
-            ReaderOrder::Read { partition, start, assignment, epoch } => {
-                let leader = (Arc::clone(&self.name), epoch);
+            ReaderOrder::Read { partition, start, assignment, leader } => {
+                let leader = (Arc::clone(&self.name), leader);
                 let cursor = Cursor::new(partition.clone(), start, assignment, leader, &self.context.config);
                 self.cursors.insert(partition, cursor);
             }

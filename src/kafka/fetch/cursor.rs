@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::config::{BATCH_BYTES_MAX, FetchConfig};
+use super::messages::LedTopic;
 use super::session::{FetchPlace, LogEnds};
 use super::turns::Turn;
 use crate::backoff::Backoff;
@@ -12,7 +13,10 @@ use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::fetch::FetchedPartition;
 use crate::kafka::protocol::records::{self, Span};
-use crate::kafka::seam::{Event, FailedPartition, FailureKind, Fetched, Payload, RecordSet, StartOffset};
+use crate::kafka::seam::{
+    DivergenceCause, Event, FailedPartition, FailureKind, Fetched, Payload, RecordSet, ResolvedStart,
+    StartBasis, StartOffset,
+};
 use crate::record::TopicPartition;
 
 /// One partition of a [`super::broker_reader::BrokerReader`].
@@ -23,6 +27,8 @@ pub(super) struct Cursor {
     broker: Arc<str>,
     /// The leader epoch; -1 if it is not known.
     pub(super) epoch: i32,
+    /// The ids of the topic, as far as they are known.
+    pub(super) leader: LedTopic,
     /// The next offset to read.
     pub(super) at: i64,
     pub(super) next_step: NextStep,
@@ -79,7 +85,7 @@ impl Cursor {
         partition: TopicPartition,
         start: StartOffset,
         assignment: u64,
-        (broker, epoch): (Arc<str>, i32),
+        (broker, leader): (Arc<str>, LedTopic),
         config: &FetchConfig,
     ) -> Self {
         let at = if let StartOffset::At(at, _) = start { at } else { -1 };
@@ -87,7 +93,8 @@ impl Cursor {
             partition,
             assignment,
             broker,
-            epoch,
+            epoch: leader.epoch,
+            leader,
             at,
             next_step: NextStep::ResolveStart(start),
             max_bytes: None,
@@ -293,6 +300,25 @@ impl Cursor {
         self.blocked_by = Some(why);
     }
 
+    /// The event that the log is the one that was read, or that of which nothing was read, if the topic has
+    /// another id than is known.
+    pub(super) fn identified(&self) -> Option<Event> {
+        let topic = self.leader.other().or(self.leader.first_seen())?;
+        Some(Event::Identified { partition: self.partition.clone(), assignment: self.assignment, topic })
+    }
+
+    /// Where the partition starts that was assigned without a position.
+    pub(super) fn resolved(&self, offset: i64, basis: StartBasis) -> ResolvedStart {
+        let (partition, assignment, topic) = (self.partition.clone(), self.assignment, self.leader.topic);
+        ResolvedStart { partition, assignment, offset, basis, topic }
+    }
+
+    /// The event that the log is another one.
+    pub(super) fn diverged(&self, next: i64, why: DivergenceCause) -> Event {
+        let (partition, assignment, topic) = (self.partition.clone(), self.assignment, self.leader.topic);
+        Event::Diverged { partition, assignment, next, why, topic }
+    }
+
     /// The event that the partition was relinquished.
     pub(super) fn relinquished(&self) -> Event {
         Event::Relinquished(self.partition.clone(), self.assignment)
@@ -315,65 +341,4 @@ impl Cursor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// An answer without records: the reply was full already, or a transaction is open.
-    #[test]
-    fn the_first_answer_tells_the_lag() {
-        let config = FetchConfig::default();
-        let leader = (Arc::from("a:9092"), -1);
-        let at = StartOffset::At(20, Vec::new());
-        let mut cursor = Cursor::new(TopicPartition::new("t", 0), at, 1, leader, &config);
-        let answer = FetchedPartition {
-            code: ErrorCode::NONE,
-            high_watermark: 50,
-            last_stable: 20,
-            log_start: 0,
-            aborted: Vec::new(),
-            records: 0..0,
-        };
-        let frame = Arc::new(Frame::default());
-        let mut meaning = |committed| cursor.take_answer(&answer, &frame, committed, &config);
-        assert!(matches!(meaning(true), Meaning::Recovered(30)));
-        assert!(matches!(meaning(true), Meaning::Nothing), "once is enough");
-        cursor.pause();
-        assert!(matches!(cursor.take_answer(&answer, &frame, false, &config), Meaning::Recovered(30)));
-    }
-
-    #[test]
-    fn a_log_that_grows_behind_an_open_transaction_is_news() {
-        let (config, leader) = (FetchConfig::default(), (Arc::from("a:9092"), -1));
-        let at = StartOffset::At(20, Vec::new());
-        let mut cursor = Cursor::new(TopicPartition::new("t", 0), at, 1, leader, &config);
-        let ends = |high_watermark| LogEnds { high_watermark, last_stable: 20 };
-        assert!(matches!(cursor.take_no_change(ends(50), true, &config), Meaning::Recovered(30)));
-        assert_eq!(cursor.news_of_lag(50), None, "the owner knows it");
-        assert!(matches!(cursor.take_no_change(ends(70), true, &config), Meaning::Nothing));
-        assert_eq!((cursor.news_of_lag(70), cursor.news_of_lag(70)), (Some(50), None));
-    }
-
-    /// The leader's log was cut below the position. If the reader went on, it would read on from there when
-    /// the log has grown again, and miss what is new below.
-    #[test]
-    fn a_log_that_ends_below_the_position_is_relinquished() {
-        let config = FetchConfig::default();
-        let leader = (Arc::from("a:9092"), -1);
-        let at = StartOffset::At(20, Vec::new());
-        let mut cursor = Cursor::new(TopicPartition::new("t", 0), at, 1, leader, &config);
-        let mut meaning = |high_watermark| {
-            let answer = FetchedPartition {
-                code: ErrorCode::NONE,
-                high_watermark,
-                last_stable: high_watermark,
-                log_start: 0,
-                aborted: Vec::new(),
-                records: 0..0,
-            };
-            cursor.take_answer(&answer, &Arc::new(Frame::default()), false, &config)
-        };
-        assert!(matches!(meaning(20), Meaning::Recovered(0)), "all is read");
-        let Meaning::Relinquish(why) = meaning(19) else { panic!("it reads on") };
-        assert!(why.contains("ends at offset 19, below the position 20"), "{why}");
-    }
-}
+mod tests;

@@ -2,6 +2,8 @@
 //! The log differs if the topic was deleted and recreated, or truncated by a leader that had fewer
 //! records.
 
+use crate::kafka::seam::DivergenceCause;
+
 /// The log of a partition: what a client can ask its leader.
 pub(in crate::kafka) trait PartitionLog {
     /// The reason why the log cannot be read now.
@@ -17,8 +19,10 @@ pub(in crate::kafka) trait PartitionLog {
 /// The result of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::kafka) enum Comparison {
-    /// The log is the same, as far as the landmarks show.
+    /// A record that was written is there.
     Same,
+    /// None of the records that were written last is there, and none differs.
+    Unseen,
     /// The log is not the one that was read. Reading resumes at this offset.
     Diverged(i64),
     /// The end of the log, given here, is below the position. The comparison must be repeated when
@@ -29,8 +33,7 @@ pub(in crate::kafka) enum Comparison {
 /// Compares the log with the landmarks before `at`; each is an offset and a fingerprint, oldest
 /// first.
 ///
-/// A landmark whose record is gone (compacted, or deleted by retention) shows nothing, and counts
-/// as equal.
+/// A landmark whose record is gone (compacted, or deleted by retention) shows nothing.
 pub(in crate::kafka) fn compare<L: PartitionLog>(
     log: &mut L,
     at: i64,
@@ -39,7 +42,7 @@ pub(in crate::kafka) fn compare<L: PartitionLog>(
     let before = || landmarks.iter().rev().filter(|(offset, _)| *offset < at);
     // In the usual case one fetch is enough; the bounds cost two more requests.
     match before().next() {
-        None => return Ok(Comparison::Same),
+        None => return Ok(Comparison::Unseen),
         Some((offset, fingerprint)) => {
             if log.fingerprint_at(*offset)? == Some(*fingerprint) {
                 return Ok(Comparison::Same);
@@ -47,20 +50,56 @@ pub(in crate::kafka) fn compare<L: PartitionLog>(
         }
     }
     let (first, end) = log.bounds()?;
-    let mut differs = false;
+    let (mut differs, mut agrees) = (false, false);
     for (offset, fingerprint) in before().filter(|(offset, _)| (first..end).contains(offset)) {
         match log.fingerprint_at(*offset)? {
             Some(found) if found != *fingerprint => differs = true,
             Some(_) if differs => return Ok(Comparison::Diverged(offset + 1)),
-            Some(_) => break,
+            Some(_) => {
+                agrees = true;
+                break;
+            }
             None => {}
         }
     }
     Ok(match (differs, at > end) {
         (true, _) => Comparison::Diverged(first),
         (false, true) => Comparison::Behind(end),
-        (false, false) => Comparison::Same,
+        (false, false) if agrees => Comparison::Same,
+        (false, false) => Comparison::Unseen,
     })
+}
+
+/// As [`compare`], if the topic has another id than the one that was read. The id never decides alone: an
+/// unchanged log that was moved to a topic of another id is read on.
+pub(in crate::kafka) fn compare_other_topic<L: PartitionLog>(
+    log: &mut L,
+    at: i64,
+    landmarks: &[(i64, u32)],
+) -> Result<OtherTopic, L::Error> {
+    let (first, end) = log.bounds()?;
+    if end < at {
+        return Ok(OtherTopic::Other(first, DivergenceCause::EndsBefore));
+    }
+    let mut agrees = false;
+    for (offset, fingerprint) in landmarks.iter().filter(|(offset, _)| (first..at).contains(offset)) {
+        match log.fingerprint_at(*offset)? {
+            Some(found) if found != *fingerprint => {
+                return Ok(OtherTopic::Other(first, DivergenceCause::OtherRecords));
+            }
+            found => agrees |= found.is_some(),
+        }
+    }
+    Ok(if agrees { OtherTopic::SameLog } else { OtherTopic::Other(first, DivergenceCause::NothingToCompare) })
+}
+
+/// What the log of a topic with another id is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::kafka) enum OtherTopic {
+    /// The one that was read: every record that was written last and is there agrees.
+    SameLog,
+    /// Another one, which is read from this offset on, its first one.
+    Other(i64, DivergenceCause),
 }
 
 #[cfg(test)]
@@ -91,13 +130,30 @@ mod tests {
     #[test]
     fn another_log_is_told_from_the_same_one_and_a_shorter_one() {
         let log = [(2, 20), (3, 30), (5, 50)];
-        assert_eq!(checked(&log, 6, 6, &[]), Comparison::Same);
+        assert_eq!(checked(&log, 6, 6, &[]), Comparison::Unseen);
         assert_eq!(checked(&log, 6, 6, &[(3, 30), (5, 50)]), Comparison::Same);
         assert_eq!(checked(&log, 6, 6, &[(3, 30), (5, 51)]), Comparison::Diverged(4));
         assert_eq!(checked(&log, 6, 6, &[(3, 31), (5, 51)]), Comparison::Diverged(2));
-        assert_eq!(checked(&log, 6, 5, &[(4, 40)]), Comparison::Same, "compacted away");
+        assert_eq!(checked(&log, 6, 5, &[(4, 40)]), Comparison::Unseen, "compacted away");
         assert_eq!(checked(&log, 6, 9, &[(8, 80)]), Comparison::Behind(6));
         assert_eq!(checked(&log, 6, 9, &[(5, 51), (8, 80)]), Comparison::Diverged(2));
-        assert_eq!(checked(&log, 6, 5, &[(5, 51)]), Comparison::Same, "not before the position");
+        assert_eq!(checked(&log, 6, 5, &[(5, 51)]), Comparison::Unseen, "not before the position");
+    }
+
+    #[test]
+    fn another_id_starts_a_comparison_and_never_decides_alone() {
+        let log = [(2, 20), (3, 30), (5, 50)];
+        let checked = |at, landmarks: &[(i64, u32)]| {
+            compare_other_topic(&mut Fake(log.into_iter().collect(), 6), at, landmarks).unwrap()
+        };
+        assert_eq!(checked(6, &[(3, 30), (5, 50)]), OtherTopic::SameLog);
+        assert_eq!(checked(6, &[(1, 10), (4, 40), (5, 50)]), OtherTopic::SameLog, "others are gone");
+        let other = |cause| OtherTopic::Other(2, cause);
+        assert_eq!(checked(7, &[(5, 50)]), other(DivergenceCause::EndsBefore));
+        assert_eq!(checked(6, &[(3, 31), (5, 50)]), other(DivergenceCause::OtherRecords));
+        assert_eq!(checked(6, &[(3, 30), (5, 51)]), other(DivergenceCause::OtherRecords), "from the first");
+        for none in [&[][..], &[(1, 10), (4, 40)], &[(6, 60)]] {
+            assert_eq!(checked(6, none), other(DivergenceCause::NothingToCompare));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The owner's side of the [`crate::kafka::Fetcher`] by pandad's own client. The threads behind it are the
 //! router ([`super::router`]) and one reader for each broker ([`super::broker_reader`]).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
@@ -12,7 +12,7 @@ use super::router::PartitionRouter;
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::seam::{Event, Fetcher, StartOffset};
-use crate::record::TopicPartition;
+use crate::record::{TopicId, TopicPartition};
 use crate::threads;
 
 /// Reads partitions with pandad's own client.
@@ -22,6 +22,8 @@ pub struct BrokerFetcher {
     events: Receiver<Vec<Event>>,
     /// Events of the last reply that were not returned yet.
     ready: VecDeque<Event>,
+    /// The topics that the starts of the next assignments belong to.
+    expected: BTreeMap<TopicPartition, TopicId>,
     ended: bool,
 }
 
@@ -37,7 +39,7 @@ impl BrokerFetcher {
         let (event_sender, events) = bounded(1);
         let leaders = PartitionRouter::new(cluster, config, router_orders, event_sender);
         threads::spawn("kafka-leaders", move || leaders.run())?;
-        Ok(Self { orders, events, ready: VecDeque::new(), ended: false })
+        Ok(Self { orders, events, ready: VecDeque::new(), expected: BTreeMap::new(), ended: false })
     }
 
     fn order(&mut self, order: RouterOrder) {
@@ -46,8 +48,16 @@ impl BrokerFetcher {
 }
 
 impl Fetcher for BrokerFetcher {
+    fn expect_topic(&mut self, partition: &TopicPartition, topic: Option<TopicId>) {
+        match topic {
+            Some(topic) => drop(self.expected.insert(partition.clone(), topic)),
+            None => drop(self.expected.remove(partition)),
+        }
+    }
+
     fn assign(&mut self, partition: &TopicPartition, start: StartOffset, assignment: u64) {
-        self.order(RouterOrder::Assign { partition: partition.clone(), start, assignment });
+        let expected = self.expected.remove(partition);
+        self.order(RouterOrder::Assign { partition: partition.clone(), start, assignment, expected });
     }
 
     fn unassign(&mut self, partition: &TopicPartition) {

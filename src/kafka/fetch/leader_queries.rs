@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::config::BATCH_BYTES_MAX;
-use super::divergence::{self, Comparison, PartitionLog};
+use super::divergence::{self, Comparison, OtherTopic, PartitionLog};
 use crate::error::Fault;
 use crate::kafka::client::connection::Connection;
 use crate::kafka::protocol::error_code::ErrorCode;
@@ -88,6 +88,15 @@ impl LeaderQueries<'_> {
     /// Compares the log with the landmarks before `at`.
     pub(super) fn compare(&mut self, at: i64, landmarks: &[(i64, u32)]) -> Result<Comparison, QueryError> {
         divergence::compare(self, at, landmarks)
+    }
+
+    /// Compares the log with the landmarks before `at`, if the topic has another id than is known.
+    pub(super) fn compare_other_topic(
+        &mut self,
+        at: i64,
+        landmarks: &[(i64, u32)],
+    ) -> Result<OtherTopic, QueryError> {
+        divergence::compare_other_topic(self, at, landmarks)
     }
 
     /// Requests the records at an offset, those of all transactions included; `None` if the log

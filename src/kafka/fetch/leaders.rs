@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::kafka::client::address::BrokerAddress;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::ClusterMetadata;
-use crate::record::TopicPartition;
+use crate::record::{TopicId, TopicPartition};
 
 /// From so many brokers on there are two that can contradict a third.
 const CONTRADICTED_SINCE: usize = 3;
@@ -20,6 +20,8 @@ pub(super) struct Leader {
     pub(super) address: BrokerAddress,
     /// The leader epoch; -1 if it is not known.
     pub(super) epoch: i32,
+    /// The id of the topic, if it is known. Epochs count within one topic.
+    pub(super) topic: Option<TopicId>,
 }
 
 /// A leader that is believed.
@@ -48,9 +50,16 @@ pub(super) struct KnownLeaders {
 }
 
 impl Leader {
-    /// Whether both are the same, as far as the epochs are known.
+    /// Whether both are the same, as far as the epochs and the ids of the topic are known.
     fn agrees_with(&self, other: &Leader) -> bool {
-        self.address == other.address && (self.epoch == other.epoch || self.epoch < 0 || other.epoch < 0)
+        self.address == other.address
+            && (self.epoch == other.epoch || self.epoch < 0 || other.epoch < 0)
+            && !self.is_of_another_topic(other.topic)
+    }
+
+    /// Whether the topic was created again, as far as the ids are known.
+    fn is_of_another_topic(&self, topic: Option<TopicId>) -> bool {
+        topic.is_some_and(|topic| self.topic.is_some_and(|own| own != topic))
     }
 }
 
@@ -93,9 +102,9 @@ impl KnownLeaders {
             for one in &topic.partitions {
                 let partition = TopicPartition::new(Arc::clone(name), one.number);
                 let address = nodes.get(&one.leader).cloned();
-                let leader = address.map(|address| Leader { address, epoch: one.epoch });
+                let leader = address.map(|address| Leader { address, epoch: one.epoch, topic: topic.id });
                 let is_read = is_read(&partition);
-                self.take_one(&partition, (leader, one.epoch), (said_by, nodes.len()), is_read);
+                self.take_one(&partition, (leader, one.epoch, topic.id), (said_by, nodes.len()), is_read);
                 said.insert(partition);
             }
         }
@@ -105,11 +114,11 @@ impl KnownLeaders {
         self.doubts.retain(|one, _| !is_gone(one));
     }
 
-    /// `said`: the leader, if the partition has one, and the epoch.
+    /// The leader, if the partition has one, the epoch, and the id of the topic.
     fn take_one(
         &mut self,
         partition: &TopicPartition,
-        (leader, epoch): (Option<Leader>, i32),
+        (leader, epoch, topic): (Option<Leader>, i32, Option<TopicId>),
         (said_by, brokers): (&BrokerAddress, usize),
         is_read: bool,
     ) {
@@ -120,7 +129,7 @@ impl KnownLeaders {
             return;
         };
         let KnownLeader { leader: present, mut superseded } = known.clone();
-        let is_doubtful = is_doubtful(known, (leader.as_ref(), epoch), brokers, is_read);
+        let is_doubtful = is_doubtful(known, (leader.as_ref(), epoch, topic), brokers, is_read);
         if is_doubtful && !self.is_confirmed(partition, leader.as_ref(), said_by) {
             return;
         }
@@ -129,6 +138,7 @@ impl KnownLeaders {
         if leader.agrees_with(&present) {
             // While brokers are upgraded, only some tell the epoch.
             leader.epoch = leader.epoch.max(present.epoch);
+            leader.topic = leader.topic.or(present.topic);
         } else if leader.epoch < 0 {
             superseded = superseded.max(present.epoch);
         }
@@ -164,16 +174,19 @@ impl KnownLeaders {
     }
 }
 
-/// Whether a broker may say what was true before. `leader`: whom it names, if any; `epoch`: in which epoch.
+/// Whether a broker may say what was true before. It names this leader, if any, this epoch and this topic.
 fn is_doubtful(
     known: &KnownLeader,
-    (leader, epoch): (Option<&Leader>, i32),
+    (leader, epoch, topic): (Option<&Leader>, i32, Option<TopicId>),
     brokers: usize,
     is_read: bool,
 ) -> bool {
-    if leader.is_some_and(|leader| {
-        (leader.epoch < 0 || known.leader.epoch < 0) && leader.agrees_with(&known.leader)
-    }) {
+    if known.leader.is_of_another_topic(topic) {
+        // Nothing shows which of the two is the later one.
+        return is_read && brokers > 1;
+    }
+    let lacks_epoch = |leader: &&Leader| leader.epoch < 0 || known.leader.epoch < 0;
+    if leader.filter(lacks_epoch).is_some_and(|leader| leader.agrees_with(&known.leader)) {
         return false;
     }
     match (epoch, known.leader.epoch) {

@@ -1,7 +1,7 @@
 //! How many bytes a reply may have, if the client has a quota. A broker before Kafka 2.0 that throttles
 //! delays its reply, by longer the larger the reply is. A later one replies without records and names a
-//! pause; a reply that is larger than the whole quota of some seconds would never have any. That is a quota of
-//! bytes. One of request time makes the same pauses, and smaller replies cost more of it. Pure.
+//! pause; a reply that is larger than the whole quota of some seconds would never have any. That is a quota
+//! of bytes. One of request time makes the same pauses, and smaller replies cost more of it. Pure.
 
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, select, unbounded};
 use super::broker_reader::{BrokerReader, ReaderContext};
 use super::config::FetchConfig;
 use super::leaders::{KnownLeaders, Leader};
-use super::messages::{PartitionRelinquished, ReaderOrder, RouterOrder};
+use super::messages::{LedTopic, PartitionRelinquished, ReaderOrder, RouterOrder};
 use crate::backoff::Backoff;
 use crate::kafka::client::address::BrokerAddress;
 use crate::kafka::client::brokers::Brokers;
@@ -20,7 +20,7 @@ use crate::kafka::protocol::frame::FramePool;
 use crate::kafka::protocol::messages::metadata::BrokerMetadata;
 use crate::kafka::protocol::messages::{ClusterMetadata, Metadata};
 use crate::kafka::seam::{Event, FailedPartition, FailureKind, StartOffset};
-use crate::record::TopicPartition;
+use crate::record::{TopicId, TopicPartition};
 use crate::threads::{self, OwnerGone};
 
 /// After so long without a failure the pauses of a partition are short again.
@@ -33,8 +33,7 @@ const NO_LEADER: &str = "no broker leads the partition: start one that has a rep
 
 /// The reader that a partition was given to.
 struct Placement {
-    at: BrokerAddress,
-    epoch: i32,
+    leader: Leader,
     assignment: u64,
 }
 
@@ -42,6 +41,8 @@ struct Placement {
 struct UnplacedPartition {
     start: StartOffset,
     assignment: u64,
+    /// The topic that the start belongs to, if it is known.
+    expected: Option<TopicId>,
 }
 
 /// The state of the router thread.
@@ -150,9 +151,9 @@ impl PartitionRouter {
 
     fn carry_out(&mut self, order: RouterOrder) {
         match order {
-            RouterOrder::Assign { partition, start, assignment } => {
+            RouterOrder::Assign { partition, start, assignment, expected } => {
                 self.release(&partition, false);
-                self.unplaced.insert(partition, UnplacedPartition { start, assignment });
+                self.unplaced.insert(partition, UnplacedPartition { start, assignment, expected });
             }
             RouterOrder::Unassign(partition) => {
                 self.unplaced.remove(&partition);
@@ -166,7 +167,7 @@ impl PartitionRouter {
     /// it again.
     fn release(&mut self, partition: &TopicPartition, reassign: bool) {
         if let Some(placed) = self.placed.remove(partition)
-            && let Some(reader) = self.readers.get(&placed.at)
+            && let Some(reader) = self.readers.get(&placed.leader.address)
         {
             let order = ReaderOrder::Release {
                 partition: partition.clone(),
@@ -227,9 +228,9 @@ impl PartitionRouter {
         }
         for partition in due {
             match self.leaders.of(&partition).cloned() {
-                Some(Leader { address, epoch }) => {
-                    let broker = address.to_string();
-                    if let Err(why) = self.place(&partition, address, epoch) {
+                Some(leader) => {
+                    let broker = leader.address.to_string();
+                    if let Err(why) = self.place(&partition, leader) {
                         self.note_failure(&partition);
                         events.push(failed(&partition, Some(broker.into()), (FailureKind::Partition, why)));
                     }
@@ -297,17 +298,20 @@ impl PartitionRouter {
     fn end_unused_readers(&mut self, metadata: &ClusterMetadata) {
         let address = |one: &BrokerMetadata| BrokerAddress::new(&one.host, one.port);
         let present: BTreeSet<BrokerAddress> = metadata.brokers.iter().filter_map(address).collect();
-        let used: BTreeSet<&BrokerAddress> = self.placed.values().map(|placed| &placed.at).collect();
+        let used: BTreeSet<&BrokerAddress> =
+            self.placed.values().map(|placed| &placed.leader.address).collect();
         self.readers.retain(|address, _| present.contains(address) || used.contains(address));
     }
 
     /// Gives a partition to the reader of a broker, and starts that reader if there is none.
-    fn place(&mut self, partition: &TopicPartition, at: BrokerAddress, epoch: i32) -> Result<(), String> {
-        let Some(UnplacedPartition { start, assignment }) = self.unplaced.remove(partition) else {
+    fn place(&mut self, partition: &TopicPartition, leader: Leader) -> Result<(), String> {
+        let Some(UnplacedPartition { start, assignment, expected }) = self.unplaced.remove(partition) else {
             return Ok(());
         };
-        self.placed.insert(partition.clone(), Placement { at: at.clone(), epoch, assignment });
-        let order = ReaderOrder::Read { partition: partition.clone(), start, assignment, epoch };
+        let Leader { address: at, epoch, topic } = leader.clone();
+        self.placed.insert(partition.clone(), Placement { leader, assignment });
+        let leader = LedTopic { epoch, topic, expected };
+        let order = ReaderOrder::Read { partition: partition.clone(), start, assignment, leader };
         let order = match self.readers.get(&at) {
             Some(reader) => match reader.send(order) {
                 Ok(()) => return Ok(()),
@@ -349,7 +353,7 @@ impl PartitionRouter {
         }
         let moved = |(partition, placed): (&TopicPartition, &Placement)| {
             let now = self.leaders.of(partition)?;
-            (now.address != placed.at || now.epoch != placed.epoch).then(|| partition.clone())
+            (*now != placed.leader).then(|| partition.clone())
         };
         let moved: Vec<TopicPartition> = self.placed.iter().filter_map(moved).collect();
         moved.iter().for_each(|partition| self.release(partition, true));

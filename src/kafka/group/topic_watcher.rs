@@ -93,7 +93,7 @@ impl TopicWatcher {
             SubscribedTopics::Like(_) => self.brokers.ask(&AllTopics)?.topics,
         };
         let (mut counts, mut missing) = (BTreeMap::new(), Vec::new());
-        for TopicMetadata { code, name, partitions } in topics {
+        for TopicMetadata { code, name, partitions, .. } in topics {
             if !self.topics.contains(&name) {
                 continue;
             }

@@ -120,6 +120,7 @@ impl LegacyFetcher {
             | Event::LookUpFailed(_)
             | Event::LookUpRecovered
             | Event::Lag { .. }
+            | Event::Identified { .. }
             | Event::PartitionFailed(_) => {}
         }
     }

@@ -14,7 +14,9 @@ use super::reply::LegacyReply;
 use super::second_look::Gap;
 use crate::backoff::Backoff;
 use crate::kafka::fetch::divergence::Comparison;
-use crate::kafka::seam::{Event, FailedPartition, FailureKind, Fetched, Payload, StartBasis, StartOffset};
+use crate::kafka::seam::{
+    DivergenceCause, Event, FailedPartition, FailureKind, Fetched, Payload, StartBasis, StartOffset,
+};
 use crate::record::TopicPartition;
 
 const PARTITION_PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -240,11 +242,12 @@ fn begin_at(
     let checked = read::check(client, &cursor.partition, at, &landmarks)?;
     cursor.landmarks = landmarks;
     match checked {
-        Comparison::Same => Ok(None),
+        Comparison::Same | Comparison::Unseen => Ok(None),
         Comparison::Diverged(next) => {
             cursor.diverged = true;
             let (partition, assignment) = (cursor.partition.clone(), cursor.assignment);
-            Ok(Some(TurnResult::Report(Event::Diverged { partition, assignment, next })))
+            let why = DivergenceCause::OtherRecords;
+            Ok(Some(TurnResult::Report(Event::Diverged { partition, assignment, next, why, topic: None })))
         }
         Comparison::Behind(end) => Ok(Some(wait_for_growth(cursor, end))),
     }

@@ -1,8 +1,11 @@
 //! The field types of Kafka's messages in their non-flexible encoding: big-endian numbers, and
-//! strings and lists that follow their length (the protocol guide's "Protocol Primitive Types").
+//! strings and lists that follow their length (the protocol guide's "Protocol Primitive Types"). Those of
+//! the flexible encoding are in [`compact`].
 //!
 //! [`WireReader`] compares each length with the bytes that are left in the frame before it
 //! allocates, and never panics.
+
+mod compact;
 
 use std::fmt;
 use std::ops::Range;
@@ -156,10 +159,19 @@ impl<'a> WireReader<'a> {
     pub fn list<T>(
         &mut self,
         least: usize,
-        mut item: impl FnMut(&mut Self) -> Result<T, Malformed>,
+        item: impl FnMut(&mut Self) -> Result<T, Malformed>,
     ) -> Result<Vec<T>, Malformed> {
         let count = self.i32()?;
         let count = usize::try_from(count).map_err(|_| Malformed("a list's count is negative"))?;
+        self.items(count, least, item)
+    }
+
+    fn items<T>(
+        &mut self,
+        count: usize,
+        least: usize,
+        mut item: impl FnMut(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Vec<T>, Malformed> {
         if count > self.rest.len() / least.max(1) {
             return Err(Malformed("a list's count is more than the frame can hold"));
         }
@@ -168,6 +180,11 @@ impl<'a> WireReader<'a> {
             list.push(item(self)?);
         }
         Ok(list)
+    }
+
+    /// How many bytes of the frame are left.
+    pub fn left(&self) -> usize {
+        self.rest.len()
     }
 
     /// Checks that the message ends here.
@@ -262,76 +279,4 @@ impl WireWriter {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_read_as_they_were_written() {
-        let mut writer = WireWriter::default();
-        writer.bool(true);
-        writer.i16(-2);
-        writer.i32(i32::MIN);
-        writer.i64(i64::MAX);
-        writer.string("ü");
-        writer.nullable_string(None);
-        writer.bytes(&[7, 8]);
-        writer.i32(-1);
-        writer.list([1, 2, 3].into_iter(), WireWriter::i64);
-        let bytes = writer.finish().unwrap();
-        let mut reader = WireReader::new(&bytes);
-        assert_eq!(reader.bool(), Ok(true));
-        assert_eq!(reader.i16(), Ok(-2));
-        assert_eq!(reader.i32(), Ok(i32::MIN));
-        assert_eq!(reader.i64(), Ok(i64::MAX));
-        assert_eq!(reader.string(), Ok("ü"));
-        assert_eq!(reader.nullable_string(), Ok(None));
-        assert_eq!(reader.nullable_bytes(), Ok(Some([7, 8].as_slice())));
-        assert_eq!(reader.nullable_bytes(), Ok(None));
-        assert_eq!(reader.list(8, WireReader::i64), Ok(vec![1, 2, 3]));
-        assert_eq!(reader.end(), Ok(()));
-    }
-
-    #[test]
-    fn byte_ranges_count_from_the_start_of_the_frame() {
-        let frame = [1, 0, 0, 0, 2, b'a', b'b', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 9];
-        let mut reader = WireReader::new(&frame);
-        assert_eq!(reader.bool(), Ok(true));
-        assert_eq!(reader.bytes_range(), Ok(5..7));
-        assert_eq!(reader.bytes_range(), Ok(11..11));
-        assert!(reader.bytes_range().is_err());
-        let mut reader = WireReader::new(&[0xff; 4]);
-        assert_eq!(reader.nullable_list(1, WireReader::bool), Ok(None));
-        assert_eq!(reader.end(), Ok(()));
-        assert_eq!(
-            WireReader::new(&[0, 0, 0, 1, 7]).nullable_list(1, WireReader::bool),
-            Ok(Some(vec![true]))
-        );
-        assert!(WireReader::new(&[0xff, 0xff, 0xff, 0xfe]).nullable_list(1, WireReader::bool).is_err());
-    }
-
-    #[test]
-    fn lengths_beyond_the_frame_are_refused() {
-        let huge = i32::MAX.to_be_bytes();
-        assert!(WireReader::new(&huge).list(1, WireReader::bool).is_err());
-        assert!(WireReader::new(&huge).list(0, |_| Ok(())).is_err(), "items of no size would never end");
-        assert!(WireReader::new(&(-1i32).to_be_bytes()).list(1, WireReader::bool).is_err());
-        assert!(WireReader::new(&[0, 5, b'a']).string().is_err());
-        assert!(WireReader::new(&[0xff, 0xfe]).nullable_string().is_err());
-        assert!(WireReader::new(&[0xff, 0xff]).string().is_err());
-        assert!(WireReader::new(&[0, 1, 0xff]).string().is_err());
-        assert!(WireReader::new(&huge).nullable_bytes().is_err());
-        assert!(WireReader::new(&(-2i32).to_be_bytes()).nullable_bytes().is_err());
-        assert!(WireReader::new(&[0]).i16().is_err());
-        assert!(WireReader::new(&[0]).end().is_err());
-    }
-
-    #[test]
-    fn values_too_long_for_their_length_field_are_refused() {
-        let mut writer = WireWriter::default();
-        writer.string(&"x".repeat(usize::from(i16::MAX as u16)));
-        assert!(writer.finish().is_ok());
-        let mut writer = WireWriter::default();
-        writer.string(&"x".repeat(40_000));
-        assert_eq!(writer.finish(), Err(TooLong));
-    }
-}
+mod tests;

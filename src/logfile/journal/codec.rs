@@ -17,6 +17,7 @@ use super::entry::{
 use super::entry_reader::EntryReader;
 use super::scope::RouteScope;
 use crate::logfile::disk::FileId;
+use crate::record::TopicId;
 pub(super) use decode::{commit, file_id, range_part};
 use decode::{decode_mark, decode_range, decode_state};
 
@@ -25,11 +26,14 @@ const KIND_RANGE: u8 = 2;
 const KIND_MARK: u8 = 3;
 const KIND_SESSION: u8 = 4;
 const KIND_MEMBER: u8 = 5;
+const KIND_TOPIC: u8 = 6;
 
 /// The tag of a state: the offsets that the log file holds.
 const TAG_HELD: u8 = 1;
 /// The tag of a state: the identities of the partition's former journals.
 const TAG_FORMER: u8 = 2;
+/// The tag of a state: the id of the topic that the position belongs to.
+const TAG_TOPIC_ID: u8 = 3;
 
 /// The tags of a mark: whose records go to the files that the mark begins, and which periods are complete.
 const TAG_SCOPES: u8 = 1;
@@ -73,6 +77,11 @@ impl JournalEntry {
                 out.extend_from_slice(member.id.as_bytes());
                 out.push(u8::from(member.silent));
             }
+            JournalEntry::Topic(index, id) => {
+                out.push(KIND_TOPIC);
+                out.extend_from_slice(&index.to_be_bytes());
+                out.extend_from_slice(&id.number().to_be_bytes());
+            }
             JournalEntry::Unknown(kind) => out.push(*kind),
         }
     }
@@ -93,7 +102,8 @@ impl JournalEntry {
             JournalEntry::Partition(..)
             | JournalEntry::Range(_)
             | JournalEntry::Session(_)
-            | JournalEntry::Member(_) => true,
+            | JournalEntry::Member(_)
+            | JournalEntry::Topic(..) => true,
             JournalEntry::Unknown(_) => false,
         }
     }
@@ -112,6 +122,10 @@ impl JournalEntry {
             KIND_MEMBER => {
                 let id = reader.text()?.to_owned();
                 JournalEntry::Member(MemberIdentity { id, silent: reader.u8()? != 0 })
+            }
+            KIND_TOPIC => {
+                let index = reader.u32()?;
+                JournalEntry::Topic(index, TopicId::new(u128::from_be_bytes(reader.array()?))?)
             }
             kind => return Some(JournalEntry::Unknown(kind)),
         };
@@ -332,5 +346,10 @@ fn encode_state(out: &mut Vec<u8>, state: &PartitionState) {
         out.push(TAG_FORMER);
         encode_count(out, state.former.len() * size_of::<u128>());
         state.former.iter().for_each(|identity| out.extend_from_slice(&identity.to_be_bytes()));
+    }
+    if let Some(id) = state.topic_id {
+        out.push(TAG_TOPIC_ID);
+        encode_count(out, size_of::<u128>());
+        out.extend_from_slice(&id.number().to_be_bytes());
     }
 }

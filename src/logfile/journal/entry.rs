@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::held::HeldOffsets;
 use super::scope::RouteScope;
 use crate::logfile::disk::FileId;
-use crate::record::TopicPartition;
+use crate::record::{TopicId, TopicPartition};
 
 /// A range and a mark carry a check of this many bytes of the log file before them. The check is needed
 /// because a new file can get the device and inode numbers of a file that was just deleted.
@@ -49,6 +49,8 @@ pub struct PartitionState {
     /// The identities of the journals that had the partition before this one took these over, oldest first.
     /// What was committed under these is this journal's own.
     pub former: Vec<u128>,
+    /// The topic that the position belongs to; `None` if no broker has told it.
+    pub topic_id: Option<TopicId>,
 }
 
 /// The position of one partition after a range.
@@ -279,6 +281,8 @@ pub enum JournalEntry {
     Session(Session),
     /// The group's coordinator gave this pandad another member id.
     Member(MemberIdentity),
+    /// The position of the partition with this number belongs to this topic.
+    Topic(u32, TopicId),
     /// An entry of a kind that this pandad does not know and may pass over.
     Unknown(u8),
 }

@@ -78,6 +78,7 @@ fn state(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
         left: if reader.0.is_empty() { Vec::new() } else { reader.list(EntryReader::u64)? },
         held: None,
         former: Vec::new(),
+        topic_id: None,
     })
 }
 

@@ -53,6 +53,7 @@ impl JournalledPartition {
             && self.state.left == state.left
             && self.state.held == state.held
             && self.state.former == state.former
+            && self.state.topic_id == state.topic_id
     }
 }
 
@@ -125,6 +126,13 @@ impl JournalState {
             JournalEntry::Mark(mark) => self.apply_mark(mark, at),
             JournalEntry::Session(session) => self.session = Some(session),
             JournalEntry::Member(member) => self.member = Some(member),
+            JournalEntry::Topic(index, id) => {
+                if let Some(known) = self.partitions.get_mut(&index) {
+                    known.moved = at;
+                    known.replaced.0 = at;
+                    known.state.topic_id = Some(id);
+                }
+            }
             JournalEntry::Unknown(_) => {}
         }
     }

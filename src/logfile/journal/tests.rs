@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::logfile::disk::FileId;
-use crate::record::TopicPartition;
+use crate::record::{TopicId, TopicPartition};
 
 fn landmark() -> impl Strategy<Value = Landmark> {
     (any::<i64>(), any::<u32>()).prop_map(|(offset, fingerprint)| Landmark { offset, fingerprint })
@@ -26,10 +26,11 @@ fn held() -> impl Strategy<Value = HeldOffsets> {
 
 fn state() -> impl Strategy<Value = PartitionState> {
     let lists = (proptest::collection::vec(landmark(), 0..9), proptest::collection::vec(any::<i64>(), 0..9));
-    let tagged = (proptest::option::of(held()), proptest::collection::vec(any::<u128>(), 0..9));
+    let id = any::<u128>().prop_map(TopicId::new);
+    let tagged = (proptest::option::of(held()), proptest::collection::vec(any::<u128>(), 0..9), id);
     let lists = (lists, proptest::collection::vec(any::<u64>(), 0..9), tagged);
     ("[a-z.]{1,30}", any::<i32>(), any::<i64>(), any::<u64>(), lists).prop_map(
-        |(topic, partition, position, epoch, ((landmarks, committed), left, (held, former)))| {
+        |(topic, partition, position, epoch, ((landmarks, committed), left, (held, former, topic_id)))| {
             PartitionState {
                 partition: TopicPartition::new(topic, partition),
                 position,
@@ -39,6 +40,7 @@ fn state() -> impl Strategy<Value = PartitionState> {
                 left,
                 held,
                 former,
+                topic_id,
             }
         },
     )
@@ -146,7 +148,9 @@ fn entry() -> impl Strategy<Value = JournalEntry> {
     let member = ("[a-zA-Z0-9-]{0,60}", any::<bool>())
         .prop_map(|(id, silent)| JournalEntry::Member(MemberIdentity { id, silent }));
     let partition = (any::<u32>(), state()).prop_map(|(i, s)| JournalEntry::Partition(i, s));
-    prop_oneof![partition, range, mark().prop_map(JournalEntry::Mark), session, member]
+    let topic = (any::<u32>(), 1..=u128::MAX)
+        .prop_map(|(index, id)| JournalEntry::Topic(index, TopicId::new(id).unwrap()));
+    prop_oneof![partition, range, mark().prop_map(JournalEntry::Mark), session, member, topic]
 }
 
 proptest! {
@@ -197,6 +201,7 @@ fn fields_are_told_by_their_tags() {
         left: Vec::new(),
         held: Some(HeldOffsets::begin(3)),
         former: Vec::new(),
+        topic_id: None,
     };
     let (mut bytes, mut bare) = (Vec::new(), Vec::new());
     JournalEntry::Partition(0, state.clone()).encode(&mut bytes);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::kafka::StartOffset;
+use crate::record::TopicId;
 
 /// The first and the longest pause before unreadable records are fetched again.
 const REFETCH_PAUSE_FIRST: Duration = Duration::from_secs(1);
@@ -50,6 +51,8 @@ pub(super) struct TrackedPartition {
     pub(super) lag: u64,
     /// The broker that sent the partition's last records.
     pub(super) broker: Option<Arc<str>>,
+    /// The present topic, if the log has diverged and it is known.
+    pub(super) topic: Option<TopicId>,
     state: FetchState,
     /// The offset at which unreadable records begin; `None` once a record after them is written.
     unreadable_from: Option<i64>,
@@ -65,6 +68,7 @@ impl TrackedPartition {
             polled,
             lag: 0,
             broker: None,
+            topic: None,
             state: FetchState::Fetching,
             unreadable_from: None,
             refetch_pauses: Backoff::new(REFETCH_PAUSE_FIRST, REFETCH_PAUSE_MAX),

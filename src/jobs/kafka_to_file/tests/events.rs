@@ -3,8 +3,9 @@
 use log::Level;
 
 use super::*;
-use crate::kafka::{FailedPartition, FailureKind};
+use crate::kafka::{DivergenceCause, FailedPartition, FailureKind};
 use crate::logfile::{MemberIdentity, inspect};
+use crate::record::TopicId;
 use crate::test_log::lines_of;
 
 fn fetched(member: &Member, from: i64, base: i64, next: i64, payload: Payload) -> Event {
@@ -22,7 +23,8 @@ impl Member {
     /// Its log is another one, and reading may go on at this offset.
     fn diverges(&mut self, next: i64) {
         let (partition, assignment) = (partition(), self.assignments);
-        self.hears(Event::Diverged { partition, assignment, next });
+        let (why, topic) = (DivergenceCause::OtherRecords, None);
+        self.hears(Event::Diverged { partition, assignment, next, why, topic });
     }
 
     fn last_assigned(&self) -> StartOffset {
@@ -62,15 +64,69 @@ fn late_answers_to_an_earlier_assignment_are_not_applied() {
     let late = present - 1;
     let told = lines_of(|| {
         member.hears(Event::resolved(partition(), late, (1, StartBasis::Bound)));
-        member.hears(Event::Diverged { partition: partition(), assignment: late, next: 0 });
+        let (why, topic) = (DivergenceCause::EndsBefore, TopicId::new(5));
+        member.hears(Event::Diverged { partition: partition(), assignment: late, next: 0, why, topic });
+        member.hears(Event::Identified { partition: partition(), assignment: late, topic: topic.unwrap() });
         member.poll();
     });
     assert!(!told.iter().any(|(level, _)| *level == Level::Error), "{told:?}");
     assert_eq!(member.ledger.written(&partition()).unwrap().1, 3);
     assert_eq!(member.world.assigned.lock().unwrap().len(), assigned, "it is read on");
+    assert_eq!(member.ledger.topic_id(&partition()), None);
     member.diverges(1);
     member.poll();
     assert_eq!(member.ledger.written(&partition()).unwrap().1, 1, "one of the present assignment counts");
+}
+
+/// The id of the topic is journalled once its log is known to be the one that was read.
+#[test]
+fn the_topic_that_a_position_belongs_to_is_journalled() {
+    let mut member = Member::at_work();
+    let identified = |member: &mut Member, id| {
+        let (assignment, topic) = (member.assignments, TopicId::new(id).unwrap());
+        lines_of(|| drop(member.hears(Event::Identified { partition: partition(), assignment, topic })))
+    };
+    let told = identified(&mut member, 5);
+    assert!(!told.iter().any(|(level, _)| *level <= Level::Warn), "it was not known before: {told:?}");
+    assert_eq!(member.ledger.topic_id(&partition()), TopicId::new(5));
+    assert_eq!(identified(&mut member, 5), [], "nothing is new");
+    let told = identified(&mut member, 6);
+    let [(Level::Warn, text)] = &told[..] else { panic!("{told:?}") };
+    assert!(text.contains("another id, AAAAAAAAAAAAAAAAAAAABg in place of AAAAAAAAAAAAAAAAAAAABQ"), "{text}");
+    assert_eq!(member.ledger.topic_id(&partition()), TopicId::new(6));
+    // The next assignment says which topic the position belongs to.
+    let batch = member.fetches(0, 3);
+    member.writes(vec![batch]).unwrap();
+    member.hears(Event::Relinquished(partition(), member.assignments));
+    member.poll();
+    assert_eq!(*member.world.expected.lock().unwrap(), TopicId::new(6));
+}
+
+#[test]
+fn a_topic_that_was_recreated_is_read_from_its_first_record() {
+    for (why, says) in [
+        (DivergenceCause::EndsBefore, "its log ends below the position 3; going on at its first record"),
+        (DivergenceCause::NothingToCompare, "none of the records that were written last is there"),
+    ] {
+        let mut member = Member::at_work();
+        member.ledger.record_topic_id(&partition(), TopicId::new(5).unwrap()).unwrap();
+        let batch = member.fetches(0, 3);
+        member.writes(vec![batch]).unwrap();
+        let (assignment, topic) = (member.assignments, TopicId::new(6));
+        let diverged = Event::Diverged { partition: partition(), assignment, next: 0, why, topic };
+        let told = lines_of(|| drop(member.hears(diverged)));
+        let [(Level::Error, text)] = &told[..] else { panic!("{told:?}") };
+        assert!(
+            text.contains("its id is AAAAAAAAAAAAAAAAAAAABg, and AAAAAAAAAAAAAAAAAAAABQ was read"),
+            "{text}"
+        );
+        assert!(text.contains(says), "{text}");
+        member.poll();
+        assert_eq!(member.ledger.written(&partition()).unwrap().1, 0);
+        assert_eq!(member.ledger.topic_id(&partition()), topic);
+        assert_eq!(*member.world.expected.lock().unwrap(), topic);
+        assert_eq!(member.last_assigned(), StartOffset::At(0, Vec::new()));
+    }
 }
 
 /// The sink refuses what does not follow the written position.

@@ -39,7 +39,7 @@ use crate::kafka::{
 };
 use crate::logfile::{self, Guard, Ledger, LogFileOptions, RestartMemory, Rotation, TopicFilesOptions};
 use crate::pipeline::{Settle, Sink, Source};
-use crate::record::{Commit, OffsetMetadata, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicId, TopicPartition};
 use crate::recycle::BufferPool;
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown::{self, StopHandle};
@@ -52,6 +52,8 @@ struct World {
     ordered: Mutex<Vec<Vec<Commit>>>,
     released: AtomicU32,
     assigned: Mutex<Vec<(TopicPartition, StartOffset)>>,
+    /// The topic that the last assignment belongs to.
+    expected: Mutex<Option<TopicId>>,
     unassigned: AtomicU32,
     left: AtomicU32,
     /// The answers to the last commits of a run.
@@ -85,6 +87,10 @@ impl GroupClient for Group {
 struct Brokers(Arc<World>);
 
 impl Fetcher for Brokers {
+    fn expect_topic(&mut self, _partition: &TopicPartition, topic: Option<TopicId>) {
+        *self.0.expected.lock().unwrap() = topic;
+    }
+
     fn assign(&mut self, partition: &TopicPartition, begin: StartOffset, _assignment: u64) {
         self.0.assigned.lock().unwrap().push((partition.clone(), begin));
     }

@@ -1,6 +1,7 @@
 //! Partitions that the group revokes, or that the member has lost.
 
 use super::*;
+use crate::kafka::DivergenceCause;
 
 fn revoked() -> GroupEvent {
     GroupEvent::Revoked(Instant::now() + Duration::from_secs(60))
@@ -98,7 +99,13 @@ fn events_of_released_partitions_are_dropped() {
     let assignment = member.assignments;
     for event in [
         Event::resolved(partition(), assignment, (0, StartBasis::Bound)),
-        Event::Diverged { partition: partition(), assignment, next: 0 },
+        Event::Diverged {
+            partition: partition(),
+            assignment,
+            next: 0,
+            why: DivergenceCause::OtherRecords,
+            topic: None,
+        },
     ] {
         member.world.events.lock().unwrap().push_back(event);
         member.poll();

@@ -41,8 +41,8 @@ impl Connection {
 }
 
 impl Connection {
-    /// Waits until the answer begins to come, for so long at most and as long as its time limit allows. False:
-    /// it does not come within that time; the connection can still be used to wait on.
+    /// Waits until the answer begins to come, for so long at most and as long as its time limit allows.
+    /// False: it does not come within that time; the connection can still be used to wait on.
     ///
     /// # Errors
     /// `Retry`: the connection failed and cannot be used again.

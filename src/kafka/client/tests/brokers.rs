@@ -141,8 +141,8 @@ fn another_broker_is_asked_each_time() {
     }
 }
 
-/// The first cluster that answers is the one that is read. That of the other host is never asked for anything,
-/// also when the first one is gone.
+/// The first cluster that answers is the one that is read. That of the other host is never asked for
+/// anything, also when the first one is gone.
 #[test]
 fn a_configured_host_of_another_cluster_is_not_asked() {
     let (named, others, is_gone, stays) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());

@@ -19,6 +19,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use super::address::BrokerAddress;
 use super::connection::ConnectionLimits;
+use crate::kafka::protocol::messages::{Metadata, Request};
 
 pub(in crate::kafka) const API_VERSIONS: i16 = 18;
 
@@ -65,6 +66,20 @@ pub(in crate::kafka) fn say(message: &impl Encodable, version: i16) -> Reply {
 pub(in crate::kafka) fn framed(correlation: i32, body: &[u8]) -> Vec<u8> {
     let length = i32::try_from(body.len() + 4).unwrap();
     [&length.to_be_bytes(), &correlation.to_be_bytes(), body].concat()
+}
+
+/// Whether the headers of such a request and of its answer end with tagged fields.
+fn is_flexible(key: i16, version: i16) -> bool {
+    key == Metadata::KEY && version >= Metadata::FLEXIBLE_SINCE
+}
+
+/// The answer to this request in its frame.
+pub(in crate::kafka) fn framed_for(asked: &Asked, body: &[u8]) -> Vec<u8> {
+    if is_flexible(asked.key, asked.version) {
+        framed(asked.correlation, &[&[0], body].concat())
+    } else {
+        framed(asked.correlation, body)
+    }
 }
 
 /// The answer to ApiVersions with these versions.
@@ -135,7 +150,7 @@ pub(in crate::kafka) fn serve(
     while let Some(asked) = receive(&mut stream, connection) {
         noted.lock().unwrap().push(asked.clone());
         let (bytes, pause) = match script(&asked) {
-            Reply::Say(body) => (framed(asked.correlation, &body), None),
+            Reply::Say(body) => (framed_for(&asked, &body), None),
             Reply::Raw(bytes) => (bytes, None),
             Reply::Trickle(bytes, pause) => (bytes, Some(pause)),
             Reply::Silence => continue,
@@ -159,8 +174,7 @@ pub(in crate::kafka) fn receive(stream: &mut TcpStream, connection: usize) -> Op
     stream.read_exact(&mut frame).ok()?;
     let mut frame = Bytes::from(frame);
     let (key, version) = ((&frame[..2]).get_i16(), (&frame[2..4]).get_i16());
-    // The header of a request that is not flexible.
-    let header = RequestHeader::decode(&mut frame, 1).unwrap();
+    let header = RequestHeader::decode(&mut frame, if is_flexible(key, version) { 2 } else { 1 }).unwrap();
     assert_eq!((header.request_api_key, header.request_api_version), (key, version));
     let client_id = header.client_id.unwrap().to_string();
     Some(Asked { connection, key, version, correlation: header.correlation_id, client_id, body: frame })

@@ -3,11 +3,11 @@
 
 use super::{BrokerReader, ReaderStopped};
 use crate::kafka::fetch::cursor::{Cursor, NextStep};
-use crate::kafka::fetch::divergence::Comparison;
+use crate::kafka::fetch::divergence::{Comparison, OtherTopic};
 use crate::kafka::fetch::leader_queries::{LeaderQueries, QueryError};
 use crate::kafka::protocol::messages::Isolation;
 use crate::kafka::protocol::messages::list_offsets::OffsetSpec;
-use crate::kafka::seam::{Event, Payload, StartBasis, StartOffset};
+use crate::kafka::seam::{DivergenceCause, Event, Payload, StartBasis, StartOffset};
 use crate::record::TopicPartition;
 
 impl BrokerReader {
@@ -74,11 +74,28 @@ impl BrokerReader {
             LeaderQueries { connection, partition: &cursor.partition, epoch: cursor.epoch, scratch };
         match cursor.next_step.clone() {
             NextStep::Read => {}
+            NextStep::ResolveStart(StartOffset::At(at, landmarks)) if cursor.leader.other().is_some() => {
+                match leader.compare_other_topic(at, &landmarks)? {
+                    OtherTopic::SameLog => cursor.next_step = NextStep::Read,
+                    OtherTopic::Other(next, why) => {
+                        events.push(cursor.diverged(next, why));
+                        return Ok(false);
+                    }
+                }
+                events.extend(cursor.identified());
+            }
             NextStep::ResolveStart(StartOffset::At(at, landmarks)) => match leader.compare(at, &landmarks)? {
-                Comparison::Same => cursor.next_step = NextStep::Read,
+                Comparison::Same => {
+                    cursor.next_step = NextStep::Read;
+                    events.extend(cursor.identified());
+                }
+                Comparison::Unseen => {
+                    cursor.next_step = NextStep::Read;
+                    // The landmarks say neither that the topic is the one that was read nor the contrary.
+                    events.extend(cursor.identified().filter(|_| landmarks.is_empty()));
+                }
                 Comparison::Diverged(next) => {
-                    let (partition, assignment) = (cursor.partition.clone(), cursor.assignment);
-                    events.push(Event::Diverged { partition, assignment, next });
+                    events.push(cursor.diverged(next, DivergenceCause::OtherRecords));
                     return Ok(false);
                 }
                 Comparison::Behind(end) => return Ok(self.relinquish_behind(cursor, end, events)),
@@ -91,7 +108,7 @@ impl BrokerReader {
                 };
                 cursor.at = at;
                 cursor.next_step = NextStep::Read;
-                events.push(Event::resolved(cursor.partition.clone(), cursor.assignment, (at, basis)));
+                events.push(Event::Resolved(vec![cursor.resolved(at, basis)]));
             }
             NextStep::AskBounds => {
                 let first = leader.offset(OffsetSpec::First, Isolation::ReadUncommitted)?;

@@ -14,7 +14,9 @@ use super::*;
 use crate::kafka::client::connection::ConnectionLimits;
 use crate::kafka::client::tests::{API_VERSIONS, Asked, Reply, Scripted, limits, say, speaks};
 use crate::kafka::client::versions_seen::VersionsSeen;
-use crate::kafka::seam::{FailedPartition, StartOffset};
+use crate::kafka::fetch::messages::LedTopic;
+use crate::kafka::seam::{DivergenceCause, FailedPartition, StartOffset};
+use crate::record::TopicId;
 
 const FETCH: i16 = 1;
 
@@ -115,8 +117,19 @@ impl Running {
     }
 
     fn read(&self, number: i32, start: StartOffset) {
+        self.read_of(number, start, (None, None));
+    }
+
+    /// `topic`: the ids of the present topic and of that which the start belongs to.
+    fn read_of(
+        &self,
+        number: i32,
+        start: StartOffset,
+        (topic, expected): (Option<TopicId>, Option<TopicId>),
+    ) {
         let partition = TopicPartition::new("t", number);
-        self.orders.send(ReaderOrder::Read { partition, start, assignment: 1, epoch: -1 }).unwrap();
+        let leader = LedTopic { epoch: -1, topic, expected };
+        self.orders.send(ReaderOrder::Read { partition, start, assignment: 1, leader }).unwrap();
     }
 
     /// The events until one is like this.
@@ -283,4 +296,72 @@ fn a_blocked_partition_is_told_and_spins_no_reader() {
         assert_eq!(*impatient.lock().unwrap(), before, "the broker may not hold these, session {session}");
         assert!(broker.asked().len() > asked + 5, "it is asked on");
     }
+}
+
+/// The log has records 0 to 39, each of 9 bytes but the one at 30. What was read before is at the position
+/// 40, or at 50, and belongs to another topic, to this one, or nobody knows.
+#[test]
+fn another_topic_is_told_by_its_id_and_its_records() {
+    let broker = Scripted::new(|asked| match asked.key {
+        API_VERSIONS => speaks(&[(FETCH, 0, 11), (2, 0, 5), (3, 0, 9), (18, 0, 3)]),
+        2 => list(asked, 40),
+        FETCH => answer(asked, 0, |_, at| match at {
+            0..40 => (40, 40, batch(at, at, if at == 30 { 5 } else { 9 })),
+            _ => (40, 40, Vec::new()),
+        }),
+        _ => Reply::Close,
+    });
+    let (own, old) = (TopicId::new(7), TopicId::new(8));
+    let (same, other) = (print_of(9), print_of(100));
+    // What is known of the topic; the position; the landmarks. Then why it diverges, or which topic it is
+    // found to be.
+    let cases = [
+        (old, 40, vec![(39, same), (20, same)], Err(own)),
+        (old, 40, vec![(20, other), (39, same)], Ok(DivergenceCause::OtherRecords)),
+        (old, 40, vec![(45, same)], Ok(DivergenceCause::NothingToCompare)),
+        (old, 40, Vec::new(), Ok(DivergenceCause::NothingToCompare)),
+        (old, 50, vec![(49, same)], Ok(DivergenceCause::EndsBefore)),
+        (own, 40, vec![(39, same)], Err(None)),
+        (own, 40, Vec::new(), Err(None)),
+        (None, 40, vec![(39, same)], Err(own)),
+        (None, 40, Vec::new(), Err(own)),
+        (None, 40, vec![(39, other)], Ok(DivergenceCause::OtherRecords)),
+    ];
+    for (expected, at, mut landmarks, wanted) in cases {
+        landmarks.sort_unstable();
+        let case = format!("{expected:?} {at} {landmarks:?}");
+        let reader = Running::over(&broker, limits());
+        reader.read_of(0, StartOffset::At(at, landmarks), (own, expected));
+        let events =
+            reader.events_until(|event| matches!(event, Event::Recovered { .. } | Event::Diverged { .. }));
+        let mut found = Err(None);
+        for event in events {
+            match event {
+                Event::Diverged { next, why, topic, .. } => {
+                    assert_eq!((next, topic), (0, own), "{case}");
+                    found = Ok(why);
+                }
+                Event::Identified { topic, .. } => found = Err(Some(topic)),
+                _ => {}
+            }
+        }
+        assert_eq!(found, wanted, "{case}");
+    }
+    // Many partitions are compared together.
+    let reader = Running::over(&broker, limits());
+    for number in 0..4 {
+        let start = StartOffset::At(40, vec![(39, same)]);
+        reader.read_of(number, start, (own, if number < 2 { None } else { old }));
+    }
+    let (mut found, mut count) = (Vec::new(), 0);
+    while count < 4 {
+        for event in reader.events_until(|event| matches!(event, Event::Recovered { .. })) {
+            count += usize::from(matches!(event, Event::Recovered { .. }));
+            if let Event::Identified { partition, topic, .. } = event {
+                found.push((partition.partition, Some(topic)));
+            }
+        }
+    }
+    found.sort_by_key(|(number, _)| *number);
+    assert_eq!(found, [(0, own), (1, own), (2, own), (3, own)]);
 }

@@ -14,7 +14,7 @@ use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::fetch::{PartitionFetch, SessionPlace};
 use crate::kafka::protocol::messages::list_offsets::OffsetSpec;
 use crate::kafka::protocol::messages::{Fetch, Isolation, ListOffsets};
-use crate::kafka::seam::{Event, ResolvedStart, StartBasis, StartOffset};
+use crate::kafka::seam::{Event, StartBasis, StartOffset};
 use crate::record::TopicPartition;
 
 /// How many partitions a request names.
@@ -38,8 +38,7 @@ impl BrokerReader {
                 Ok(offset) => {
                     cursor.at = offset;
                     cursor.next_step = NextStep::Read;
-                    let assignment = cursor.assignment;
-                    resolved.push(ResolvedStart { partition, assignment, offset, basis });
+                    resolved.push(cursor.resolved(offset, basis));
                 }
                 Err(code) => refused.push((partition, code)),
             }
@@ -51,7 +50,7 @@ impl BrokerReader {
             self.refuse(&partition, &QueryError::Code(code), events);
         }
         asked?;
-        self.compare_together()
+        self.compare_together(events)
     }
 
     /// The partitions that are asked about, and may be asked about now.
@@ -120,10 +119,11 @@ impl BrokerReader {
 
     /// Compares the newest landmarks of partitions that have a position. A log of which the landmark agrees
     /// is read; all others are looked at one by one.
-    fn compare_together(&mut self) -> Result<(), ReaderStopped> {
+    fn compare_together(&mut self, events: &mut Vec<Event>) -> Result<(), ReaderStopped> {
         let mut newest = Vec::new();
         for cursor in self.cursors.values().filter(|cursor| cursor.has_question()) {
             if let NextStep::ResolveStart(StartOffset::At(at, landmarks)) = &cursor.next_step
+                && cursor.leader.other().is_none()
                 && let Some((offset, print)) = landmarks.iter().rev().find(|(offset, _)| offset < at)
             {
                 let max_bytes = i32::try_from(LANDMARK_BYTES).unwrap_or(i32::MAX);
@@ -140,7 +140,7 @@ impl BrokerReader {
             self.take_orders(Duration::ZERO)?;
             self.wait_until_heard()?;
             let (some, others) = left.split_at(most.min(left.len()));
-            if self.compare_some(some)? || most == 1 {
+            if self.compare_some(some, events)? || most == 1 {
                 left = others;
             } else {
                 // The quota has no room for so much at once.
@@ -151,7 +151,11 @@ impl BrokerReader {
     }
 
     /// False if the broker withheld its answer because of the quota.
-    fn compare_some(&mut self, some: &[(PartitionFetch, u32)]) -> Result<bool, Fault> {
+    fn compare_some(
+        &mut self,
+        some: &[(PartitionFetch, u32)],
+        events: &mut Vec<Event>,
+    ) -> Result<bool, Fault> {
         let wanted: Vec<PartitionFetch> = some.iter().map(|(one, _)| one.clone()).collect();
         let fetch = Fetch {
             max_wait_ms: 0,
@@ -180,6 +184,7 @@ impl BrokerReader {
                 && fingerprint(set, offset, &mut self.scratch).is_ok_and(|found| found == Some(print));
             if agrees && let Some(cursor) = self.cursors.get_mut(&partition) {
                 cursor.next_step = NextStep::Read;
+                events.extend(cursor.identified());
             }
         }
         Ok(true)

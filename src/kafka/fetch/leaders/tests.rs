@@ -20,7 +20,7 @@ fn metadata(brokers: i32, code: ErrorCode, partitions: &[(i32, i32, i32)]) -> Cl
         leader: *leader,
         epoch: *epoch,
     });
-    let topic = TopicMetadata { code, name: "t".to_owned(), partitions: partitions.collect() };
+    let topic = TopicMetadata { code, name: "t".to_owned(), id: None, partitions: partitions.collect() };
     ClusterMetadata { cluster_id: None, brokers: (1..=brokers).map(broker).collect(), topics: vec![topic] }
 }
 
@@ -81,12 +81,37 @@ fn without_epochs_two_brokers_contradict_a_third() {
     assert_eq!(told(&mut leaders, 1, &two), Some((1, -1)), "nobody can contradict");
 }
 
+/// The epochs of the new topic may be higher or lower.
+#[test]
+fn a_topic_with_another_id_counts_once_two_brokers_name_it() {
+    let says = |id, leader, epoch| {
+        let mut said = leads(leader, epoch);
+        said.topics[0].id = TopicId::new(id);
+        said
+    };
+    for epoch in [0, 4, 9] {
+        let mut leaders = KnownLeaders::default();
+        told(&mut leaders, 1, &says(7, 1, 4));
+        assert_eq!(told(&mut leaders, 2, &says(8, 1, epoch)), Some((1, 4)), "one broker may be cut off");
+        assert_eq!(told(&mut leaders, 2, &says(0, 1, 4)), Some((1, 4)), "no id says nothing");
+        assert_eq!(leaders.of(&partition()).unwrap().topic, TopicId::new(7));
+        told(&mut leaders, 2, &says(8, 1, epoch));
+        assert_eq!(told(&mut leaders, 3, &says(8, 1, epoch)), Some((1, epoch)));
+        assert_eq!(leaders.of(&partition()).unwrap().topic, TopicId::new(8));
+        told(&mut leaders, 1, &says(7, 1, 4));
+        assert_eq!(leaders.of(&partition()).unwrap().topic, TopicId::new(8), "that one is cut off");
+    }
+}
+
 #[test]
 fn a_partition_that_is_not_named_has_no_leader() {
     let mut leaders = KnownLeaders::default();
     told(&mut leaders, 1, &leads(1, 4));
     assert_eq!(told(&mut leaders, 1, &metadata(3, ErrorCode::NONE, &[(1, 2, 4)])), None);
-    assert_eq!(leaders.of(&TopicPartition::new("t", 1)), Some(&Leader { address: at(2), epoch: 4 }));
+    assert_eq!(
+        leaders.of(&TopicPartition::new("t", 1)),
+        Some(&Leader { address: at(2), epoch: 4, topic: None })
+    );
 }
 
 /// While brokers are upgraded from a version before 2.1, only some of them tell the epoch.

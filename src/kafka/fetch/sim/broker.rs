@@ -24,7 +24,7 @@ use super::fault::Fault;
 use super::sessions::Place;
 use super::wire::{Asking, FetchAsked, Found, Rest, put_string, read_fetch, write_fetch};
 use super::{Cluster, World};
-use crate::kafka::client::tests::{API_VERSIONS, Asked, Reply, framed, receive, say, text};
+use crate::kafka::client::tests::{API_VERSIONS, Asked, Reply, framed, framed_for, receive, say, text};
 
 const FETCH: i16 = 1;
 const LIST_OFFSETS: i16 = 2;
@@ -49,7 +49,7 @@ pub(super) fn serve(world: &Arc<World>, node: usize, mut stream: TcpStream) {
         }
         let fault = roll(world).filter(|fault| *fault != Fault::Stall || may_stall(world, &asked));
         let Some(body) = answer(world, node, &asked, fault) else { continue };
-        let bytes = framed(asked.correlation, &body);
+        let bytes = framed_for(&asked, &body);
         if !send(world, &mut stream, asked.correlation, bytes, fault) {
             break;
         }

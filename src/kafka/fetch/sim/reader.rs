@@ -97,7 +97,10 @@ impl<'a> Reader<'a> {
                 self.calm(&partition);
                 Ok(())
             }
-            Event::LookUpFailed(_) | Event::LookUpRecovered | Event::Lag { .. } => Ok(()),
+            Event::LookUpFailed(_)
+            | Event::LookUpRecovered
+            | Event::Lag { .. }
+            | Event::Identified { .. } => Ok(()),
             Event::Failed(why) => {
                 self.troubles += 1;
                 self.trouble = Some(why);
@@ -114,7 +117,9 @@ impl<'a> Reader<'a> {
                 let Fetched { partition, from, next, .. } = &fetched;
                 format!("{partition} [{from}, {next}): {why}")
             }),
-            Event::Diverged { partition, assignment, next } => self.different(&partition, assignment, next),
+            Event::Diverged { partition, assignment, next, .. } => {
+                self.different(&partition, assignment, next)
+            }
             Event::Relinquished(partition, assignment) => {
                 if self.partitions.get(&partition).is_some_and(|one| one.assignment == assignment) {
                     self.assign(&partition);

@@ -4,6 +4,12 @@
 use super::Request;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
+use crate::record::TopicId;
+
+/// Topics have ids from this version on (KIP-516).
+const TOPIC_IDS_SINCE: i16 = 10;
+/// The rights of the client can be asked for from this version on (KIP-430).
+const RIGHTS_SINCE: i16 = 8;
 
 /// The request. Before version 4 (Kafka 0.11) the broker may create a topic that is named here;
 /// later versions forbid that.
@@ -42,6 +48,8 @@ pub struct TopicMetadata {
     pub code: ErrorCode,
     /// Its name.
     pub name: String,
+    /// Its id; `None` where the version does not have it (below 10, Kafka 2.8), or the cluster has none.
+    pub id: Option<TopicId>,
     /// Its partitions, in any order.
     pub partitions: Vec<PartitionMetadata>,
 }
@@ -63,16 +71,24 @@ impl Request for Metadata<'_> {
     const KEY: i16 = 3;
     const NAME: &'static str = "Metadata";
     const LOWEST: i16 = 0;
-    const HIGHEST: i16 = 7;
+    const HIGHEST: i16 = 10;
+    const FLEXIBLE_SINCE: i16 = 9;
     const THROTTLES_SINCE: i16 = 6;
     type Answer = ClusterMetadata;
 
     fn write(&self, version: i16, out: &mut WireWriter) {
-        out.list(self.topics.iter(), |out, topic| out.string(topic));
-        if version >= 4 {
-            // A mistyped name must not create a topic.
-            out.bool(false);
+        if version >= Self::FLEXIBLE_SINCE {
+            out.compact_list(self.topics.iter(), |out, topic| {
+                if version >= TOPIC_IDS_SINCE {
+                    out.uuid(0);
+                }
+                out.compact_string(topic);
+                out.no_tagged_fields();
+            });
+        } else {
+            out.list(self.topics.iter(), |out, topic| out.string(topic));
         }
+        write_options(version, out);
     }
 
     fn read(version: i16, from: &mut WireReader<'_>) -> Result<ClusterMetadata, Malformed> {
@@ -94,6 +110,7 @@ impl Request for ClusterOnly {
     /// Before version 1 an empty list means all topics, and before version 2 there is no cluster id.
     const LOWEST: i16 = 2;
     const HIGHEST: i16 = Metadata::HIGHEST;
+    const FLEXIBLE_SINCE: i16 = Metadata::FLEXIBLE_SINCE;
     const THROTTLES_SINCE: i16 = Metadata::THROTTLES_SINCE;
     type Answer = ClusterMetadata;
 
@@ -119,15 +136,18 @@ impl Request for AllTopics {
     const NAME: &'static str = Metadata::NAME;
     const LOWEST: i16 = Metadata::LOWEST;
     const HIGHEST: i16 = Metadata::HIGHEST;
+    const FLEXIBLE_SINCE: i16 = Metadata::FLEXIBLE_SINCE;
     const THROTTLES_SINCE: i16 = Metadata::THROTTLES_SINCE;
     type Answer = ClusterMetadata;
 
     fn write(&self, version: i16, out: &mut WireWriter) {
         // A null list means all topics; in version 0 an empty list does.
-        out.i32(if version == 0 { 0 } else { -1 });
-        if version >= 4 {
-            out.bool(false);
+        match version {
+            0 => out.i32(0),
+            Metadata::FLEXIBLE_SINCE.. => out.compact_null(),
+            _ => out.i32(-1),
         }
+        write_options(version, out);
     }
 
     fn read(version: i16, from: &mut WireReader<'_>) -> Result<ClusterMetadata, Malformed> {
@@ -139,44 +159,98 @@ impl Request for AllTopics {
     }
 }
 
+/// What follows the topics of a request.
+fn write_options(version: i16, out: &mut WireWriter) {
+    if version >= 4 {
+        // A mistyped name must not create a topic.
+        out.bool(false);
+    }
+    if version >= RIGHTS_SINCE {
+        // Neither the rights to the cluster nor those to topics are asked for.
+        out.bool(false);
+        out.bool(false);
+    }
+    if version >= Metadata::FLEXIBLE_SINCE {
+        out.no_tagged_fields();
+    }
+}
+
 fn read(version: i16, from: &mut WireReader<'_>) -> Result<ClusterMetadata, Malformed> {
     if version >= 3 {
         let _throttled_ms = from.i32()?;
     }
-    let brokers = from.list(10, |from| read_broker(version, from))?;
-    let cluster_id = if version >= 2 { from.nullable_string()?.map(str::to_owned) } else { None };
+    let is_flexible = version >= Metadata::FLEXIBLE_SINCE;
+    let brokers = list(is_flexible, from, 10, |from| read_broker(version, from))?;
+    let cluster_id = if version >= 2 { nullable_string(is_flexible, from)?.map(str::to_owned) } else { None };
     if version >= 1 {
         let _controller = from.i32()?;
     }
-    let topics = from.list(8, |from| read_topic(version, from))?;
+    let topics = list(is_flexible, from, 8, |from| read_topic(version, from))?;
+    if version >= RIGHTS_SINCE {
+        let _rights = from.i32()?;
+    }
+    end_structure(is_flexible, from)?;
     Ok(ClusterMetadata { cluster_id, brokers, topics })
 }
 
 fn read_broker(version: i16, from: &mut WireReader<'_>) -> Result<BrokerMetadata, Malformed> {
-    let broker = BrokerMetadata { node: from.i32()?, host: from.string()?.to_owned(), port: from.i32()? };
+    let is_flexible = version >= Metadata::FLEXIBLE_SINCE;
+    let node = from.i32()?;
+    let broker = BrokerMetadata { node, host: string(is_flexible, from)?, port: from.i32()? };
     if version >= 1 {
-        let _rack = from.nullable_string()?;
+        let _rack = nullable_string(is_flexible, from)?;
     }
+    end_structure(is_flexible, from)?;
     Ok(broker)
 }
 
 fn read_topic(version: i16, from: &mut WireReader<'_>) -> Result<TopicMetadata, Malformed> {
+    let is_flexible = version >= Metadata::FLEXIBLE_SINCE;
     let code = ErrorCode(from.i16()?);
-    let name = from.string()?.to_owned();
+    let name = string(is_flexible, from)?;
+    let id = if version >= TOPIC_IDS_SINCE { TopicId::new(from.uuid()?) } else { None };
     if version >= 1 {
         let _internal = from.bool()?;
     }
-    let partitions = from.list(18, |from| read_partition(version, from))?;
-    Ok(TopicMetadata { code, name, partitions })
+    let partitions = list(is_flexible, from, 18, |from| read_partition(version, from))?;
+    if version >= RIGHTS_SINCE {
+        let _rights = from.i32()?;
+    }
+    end_structure(is_flexible, from)?;
+    Ok(TopicMetadata { code, name, id, partitions })
 }
 
 fn read_partition(version: i16, from: &mut WireReader<'_>) -> Result<PartitionMetadata, Malformed> {
+    let is_flexible = version >= Metadata::FLEXIBLE_SINCE;
     let code = ErrorCode(from.i16()?);
     let (number, leader) = (from.i32()?, from.i32()?);
     let epoch = if version >= 7 { from.i32()? } else { -1 };
     // The replicas, those in sync and the offline ones are not used here.
     for _ in 0..if version >= 5 { 3 } else { 2 } {
-        from.list(4, WireReader::i32)?;
+        list(is_flexible, from, 4, WireReader::i32)?;
     }
+    end_structure(is_flexible, from)?;
     Ok(PartitionMetadata { code, number, leader, epoch })
+}
+
+fn list<'a, T>(
+    is_flexible: bool,
+    from: &mut WireReader<'a>,
+    least: usize,
+    item: impl FnMut(&mut WireReader<'a>) -> Result<T, Malformed>,
+) -> Result<Vec<T>, Malformed> {
+    if is_flexible { from.compact_list(least, item) } else { from.list(least, item) }
+}
+
+fn nullable_string<'a>(is_flexible: bool, from: &mut WireReader<'a>) -> Result<Option<&'a str>, Malformed> {
+    if is_flexible { from.compact_nullable_string() } else { from.nullable_string() }
+}
+
+fn string(is_flexible: bool, from: &mut WireReader<'_>) -> Result<String, Malformed> {
+    let text = if is_flexible { from.compact_string() } else { from.string() };
+    text.map(str::to_owned)
+}
+
+fn end_structure(is_flexible: bool, from: &mut WireReader<'_>) -> Result<(), Malformed> {
+    if is_flexible { from.skip_tagged_fields() } else { Ok(()) }
 }

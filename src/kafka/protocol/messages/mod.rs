@@ -45,8 +45,11 @@ pub trait Request {
     /// The lowest version that is written here. It is sent to Kafka 0.9, which cannot be asked for
     /// its versions.
     const LOWEST: i16;
-    /// The highest version that is written here; never a flexible one.
+    /// The highest version that is written here.
     const HIGHEST: i16;
+    /// From this version on the request is flexible (KIP-482): its header, and that of its answer, end with
+    /// tagged fields.
+    const FLEXIBLE_SINCE: i16 = i16::MAX;
     /// From this version on a broker answers before it throttles the client for its quota (KIP-219): the
     /// answer begins with the time for which nothing more should be sent, in milliseconds.
     const THROTTLES_SINCE: i16 = i16::MAX;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::is_below;
 use super::{
     FINGERPRINT_CONTENT, FLAG_SNAPSHOT, NO_HEAD, SEVERAL, TAG_COMPLETE, TAG_FORMER, TAG_HELD, TAG_SCOPES,
-    TAG_UNEXAMINED,
+    TAG_TOPIC_ID, TAG_UNEXAMINED,
 };
 use crate::logfile::disk::FileId;
 use crate::logfile::journal::entry::{
@@ -18,7 +18,7 @@ use crate::logfile::journal::entry::{
 use crate::logfile::journal::entry_reader::EntryReader;
 use crate::logfile::journal::held::HeldOffsets;
 use crate::logfile::journal::scope::RouteScope;
-use crate::record::TopicPartition;
+use crate::record::{TopicId, TopicPartition};
 
 /// Reads a state with its tags, up to the end of the bytes.
 pub(super) fn decode_state(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
@@ -26,6 +26,11 @@ pub(super) fn decode_state(reader: &mut EntryReader<'_>) -> Option<PartitionStat
     while let Some((tag, bytes)) = reader.next_tag()? {
         if tag == TAG_HELD && state.held.is_none() {
             state.held = HeldOffsets::decode(bytes);
+        }
+        if tag == TAG_TOPIC_ID
+            && let Ok(id) = bytes.try_into()
+        {
+            state.topic_id = TopicId::new(u128::from_be_bytes(id));
         }
         if tag == TAG_FORMER && state.former.is_empty() {
             let (identities, _) = bytes.as_chunks();
@@ -53,6 +58,7 @@ fn decode_state_fields(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
         left: reader.list(EntryReader::u64)?,
         held: None,
         former: Vec::new(),
+        topic_id: None,
     })
 }
 

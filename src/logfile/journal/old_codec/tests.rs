@@ -27,6 +27,7 @@ fn entries() -> Vec<(Vec<u8>, JournalEntry)> {
         left,
         held: None,
         former: Vec::new(),
+        topic_id: None,
     };
     let state_bytes = [
         vec![1],

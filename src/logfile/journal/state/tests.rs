@@ -15,6 +15,7 @@ fn partition(index: u32, position: i64) -> JournalEntry {
         left: Vec::new(),
         held: None,
         former: Vec::new(),
+        topic_id: None,
     };
     JournalEntry::Partition(index, state)
 }

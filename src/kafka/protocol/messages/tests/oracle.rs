@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::kafka::protocol::error_code::ErrorCode;
-use crate::record::Commit;
+use crate::record::{Commit, TopicId};
 use kafka_protocol::messages::{
     FindCoordinatorRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest,
 };
@@ -182,6 +182,7 @@ proptest! {
         number in any::<i32>(),
         name in maybe_strings(),
         flag in any::<bool>(),
+        id in any::<u128>(),
     ) {
         for version in versions::<Metadata<'_>>() {
             let mut answer = answer.clone();
@@ -203,6 +204,24 @@ proptest! {
                 }
                 partition.leader_epoch = if version >= 7 { number } else { -1 };
             }
+            if version >= 8 {
+                answer.cluster_authorized_operations = number;
+                answer.topics.iter_mut().for_each(|topic| topic.topic_authorized_operations = number);
+            }
+            if version >= 9 {
+                let field = bytes::Bytes::from(vec![7; number.unsigned_abs() as usize % 300]);
+                answer.unknown_tagged_fields.insert(11, field.clone());
+                for topic in &mut answer.topics {
+                    topic.unknown_tagged_fields.insert(12, field.clone());
+                    for partition in &mut topic.partitions {
+                        partition.unknown_tagged_fields.insert(13, field.clone());
+                    }
+                }
+            }
+            if version >= 10 {
+                let id = format!("{id:032x}").parse().unwrap();
+                answer.topics.iter_mut().for_each(|topic| topic.topic_id = id);
+            }
             let of_all = read::<AllTopics>(version, &theirs(&answer, version)).unwrap();
             let read = read::<Metadata<'_>>(version, &theirs(&answer, version)).unwrap();
             prop_assert_eq!(&of_all, &read, "version {}", version);
@@ -211,6 +230,8 @@ proptest! {
             let meant: Vec<_> =
                 answer.brokers.iter().map(|one| (one.node_id.0, one.host.as_str(), one.port)).collect();
             prop_assert_eq!(brokers, meant, "version {}", version);
+            let ids = if version >= 10 { TopicId::new(id) } else { None };
+            prop_assert!(read.topics.iter().all(|topic| topic.id == ids), "version {}", version);
             let of_ours = |one: &metadata::PartitionMetadata| (one.code, one.number, one.leader, one.epoch);
             let topics: Vec<_> = read.topics.iter().map(|topic| {
                 (topic.code, topic.name.as_str(), topic.partitions.iter().map(of_ours).collect::<Vec<_>>())
