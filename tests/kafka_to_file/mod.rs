@@ -26,6 +26,7 @@ mod offset_resets;
 mod one_topic;
 mod operator;
 mod original_format;
+mod other_cluster;
 mod other_numbers;
 mod quotas;
 mod recreated_topic;

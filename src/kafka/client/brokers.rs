@@ -200,6 +200,20 @@ impl Brokers {
         Ok(answer)
     }
 
+    /// Connects to one host of the configuration that was not asked for anything yet, if there is one: it may
+    /// belong to another cluster, which is logged. As long as others answer, nobody else asks it.
+    pub fn try_one_untried(&mut self) {
+        let untried = self.configured.iter().find(|one| !self.attempts.contains_key(*one));
+        let Some(address) = untried.cloned() else { return };
+        match self.open(&address) {
+            Ok(_) => self.count_attempt(&address),
+            Err(why) => {
+                log::debug!("{address} is not used: {why}");
+                self.avoid(&address);
+            }
+        }
+    }
+
     /// The broker that answered last.
     pub fn answered_last(&self) -> Option<&BrokerAddress> {
         self.last_answered.as_ref().map(Connection::address)

@@ -25,6 +25,8 @@ use crate::threads::{self, OwnerGone};
 
 /// After so long without a failure the pauses of a partition are short again.
 const FAILURE_MEMORY: Duration = Duration::from_secs(30);
+/// What the first broker says is compared with what another one says after this time.
+const FIRST_REFRESH: Duration = Duration::from_secs(2);
 /// How many unused reply buffers are kept.
 const FRAMES_KEPT_MAX: usize = 16;
 
@@ -107,7 +109,7 @@ impl PartitionRouter {
             ask_pauses: Backoff::new(config.retry_pauses.0, config.retry_pauses.1),
             ask_not_before: now,
             is_lost: false,
-            refresh_at: now + config.refresh_interval,
+            refresh_at: now + config.refresh_interval.min(FIRST_REFRESH),
         }
     }
 
@@ -346,6 +348,7 @@ impl PartitionRouter {
                 return Ok(());
             }
         }
+        self.brokers.try_one_untried();
         self.leaders.forget_doubts_but(&topics);
         if self.leaders.has_doubts() {
             // Another broker says soon which of two is right.

@@ -204,3 +204,18 @@ fn living_brokers_are_asked_before_those_that_are_gone() {
     others.ask_another(&metadata).unwrap();
     assert_eq!(others.answered_last(), Some(&gone.address), "there is no other");
 }
+
+/// As long as others answer, nobody has a reason to ask it.
+#[test]
+fn a_configured_host_that_was_not_asked_is_tried_once() {
+    let (named, others, stays) = (Arc::default(), Arc::default(), Arc::default());
+    let (own, other) = (naming("one", &named, &stays), naming("two", &others, &stays));
+    named.lock().unwrap().push(port(&own));
+    let mut brokers = brokers(&[&own, &other]);
+    brokers.ask_another(&Metadata { topics: &["t".to_owned()] }).unwrap();
+    assert!(other.asked.lock().unwrap().is_empty());
+    let told = lines_of(|| (0..3).for_each(|_| brokers.try_one_untried()));
+    let errors = told.iter().filter(|(level, _)| *level == log::Level::Error).count();
+    assert_eq!((errors, other.asked()), (1, vec![(0, 3, 7)]), "{told:?}");
+    assert_eq!(brokers.ask(&ASK).unwrap().host, "one");
+}
