@@ -60,8 +60,16 @@ pub fn name() -> Option<String> {
 /// The kernel's refusal of both.
 pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)?;
+    fill_random(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Fills the buffer as [`random`] does.
+///
+/// # Errors
+/// As [`random`].
+pub fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
+    Ok(getrandom::fill(bytes)?)
 }
 
 /// One process of one boot of one machine. Its text `<boot id> <process namespace> <process id>` is

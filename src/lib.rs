@@ -38,4 +38,5 @@ mod test_log;
 pub mod threads;
 pub mod time_limit;
 pub mod time_zone;
+pub mod tls;
 pub mod verify;

@@ -1,0 +1,14 @@
+//! The cryptography of TLS for rustls: released crates of RustCrypto and dalek, in pure Rust, put into the
+//! forms that rustls asks for. No primitive is made here.
+
+mod digest;
+mod key_exchange;
+mod keyed_hash;
+mod provider;
+mod random;
+pub mod record;
+mod signing;
+mod suites;
+mod verification;
+
+pub use provider::provider;
