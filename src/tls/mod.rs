@@ -9,6 +9,8 @@ mod random;
 pub mod record;
 mod signing;
 mod suites;
+#[cfg(test)]
+mod tests;
 mod verification;
 
 pub use provider::provider;
