@@ -41,6 +41,8 @@ pub const MODULES: &[(&str, &str)] = &[
     ("host", ""),
     // The resolver is below all modules that connect.
     ("resolver", "threads time_limit"),
+    // The cryptography of TLS takes random bytes from the one door and knows no sockets.
+    ("tls", "host"),
     // The configuration refuses bad templates, and the log file fills good ones in.
     ("line_template", "time_zone"),
     // The configuration refuses bad paths, and the log file is routed by good ones.
@@ -131,6 +133,18 @@ pub const DOORS: &[Door] = &[
     Door { path: "getrandom", files: "host.rs", tests: false },
     Door { path: "resolv_conf", files: "resolver/*", tests: true },
     Door { path: "simple_dns", files: "resolver/*", tests: true },
+    // TLS: rustls takes the primitives through src/tls.
+    Door { path: "rustls", files: "tls/*", tests: true },
+    Door { path: "aes_gcm", files: "tls/record/* tls/suites.rs", tests: true },
+    Door { path: "chacha20poly1305", files: "tls/record/* tls/suites.rs", tests: true },
+    Door { path: "ed25519_dalek", files: "tls/signing/* tls/verification/*", tests: true },
+    Door { path: "hmac", files: "tls/keyed_hash.rs", tests: true },
+    Door { path: "p256", files: "tls/*", tests: true },
+    Door { path: "p384", files: "tls/*", tests: true },
+    Door { path: "p521", files: "tls/signing/* tls/verification/*", tests: true },
+    Door { path: "rsa", files: "tls/*", tests: true },
+    Door { path: "sha2", files: "tls/*", tests: true },
+    Door { path: "x25519_dalek", files: "tls/key_exchange/*", tests: true },
     Door { path: "signal_hook", files: "shutdown.rs", tests: false },
 ];
 

@@ -5,15 +5,13 @@ use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes128Gcm, Aes256Gcm};
 use chacha20poly1305::ChaCha20Poly1305;
 use rustls::Error;
-use rustls::crypto::cipher::{AeadKey, NONCE_LEN};
+use rustls::crypto::cipher::NONCE_LEN;
 
 /// The tag behind each record, in bytes.
 pub const TAG_BYTES: usize = 16;
 
 /// A cipher of records.
-pub trait RecordCipher:
-    AeadInOut<NonceSize = U12, TagSize = U16> + KeyInit + Send + Sync + 'static
-{
+pub trait RecordCipher: AeadInOut<NonceSize = U12, TagSize = U16> + KeyInit + Send + Sync + 'static {
     /// How many bytes of the nonce stand in each record of TLS 1.2.
     const EXPLICIT_NONCE_BYTES: usize;
 }
@@ -31,19 +29,19 @@ impl RecordCipher for ChaCha20Poly1305 {
 }
 
 /// A cipher with its key. The key is wiped when this is dropped.
-pub(super) struct KeyedCipher<C>(
-    /// `None`: the key has another length than the cipher's. rustls makes keys of the length that it was told,
-    /// and its interface has no error for this, so each record fails instead.
+pub(in crate::tls) struct KeyedCipher<C>(
+    /// `None`: the key has another length than the cipher's. rustls makes keys of the length that it was
+    /// told, and its interface has no error for this, so each record fails instead.
     Option<C>,
 );
 
 impl<C: RecordCipher> KeyedCipher<C> {
-    pub(super) fn new(key: &AeadKey) -> Self {
-        Self(C::new_from_slice(key.as_ref()).ok())
+    pub(in crate::tls) fn new(key: &[u8]) -> Self {
+        Self(C::new_from_slice(key).ok())
     }
 
     /// Encrypts the text in place and returns its tag.
-    pub(super) fn seal(
+    pub(in crate::tls) fn seal(
         &self,
         nonce: [u8; NONCE_LEN],
         header: &[u8],
@@ -55,7 +53,7 @@ impl<C: RecordCipher> KeyedCipher<C> {
     }
 
     /// Decrypts a text with its tag behind it in place, and returns the length of the text.
-    pub(super) fn open(
+    pub(in crate::tls) fn open(
         &self,
         nonce: [u8; NONCE_LEN],
         header: &[u8],
@@ -63,7 +61,8 @@ impl<C: RecordCipher> KeyedCipher<C> {
     ) -> Result<usize, Error> {
         let cipher = self.0.as_ref().ok_or(Error::DecryptError)?;
         let (text, tag) = sealed.split_last_chunk_mut::<TAG_BYTES>().ok_or(Error::DecryptError)?;
-        let opened = cipher.decrypt_inout_detached(&nonce.into(), header, (&mut *text).into(), &(*tag).into());
+        let opened =
+            cipher.decrypt_inout_detached(&nonce.into(), header, (&mut *text).into(), &(*tag).into());
         opened.map_err(|_| Error::DecryptError)?;
         Ok(text.len())
     }

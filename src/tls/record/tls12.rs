@@ -33,11 +33,11 @@ impl<C> Default for Tls12Records<C> {
 
 impl<C: RecordCipher> Tls12AeadAlgorithm for Tls12Records<C> {
     fn encrypter(&self, key: AeadKey, iv: &[u8], explicit: &[u8]) -> Box<dyn MessageEncrypter> {
-        Box::new(Tls12Direction { cipher: KeyedCipher::<C>::new(&key), iv: whole_iv(iv, explicit) })
+        Box::new(Tls12Direction { cipher: KeyedCipher::<C>::new(key.as_ref()), iv: whole_iv(iv, explicit) })
     }
 
     fn decrypter(&self, key: AeadKey, iv: &[u8]) -> Box<dyn MessageDecrypter> {
-        Box::new(Tls12Direction { cipher: KeyedCipher::<C>::new(&key), iv: whole_iv(iv, &[]) })
+        Box::new(Tls12Direction { cipher: KeyedCipher::<C>::new(key.as_ref()), iv: whole_iv(iv, &[]) })
     }
 
     fn key_block_shape(&self) -> KeyBlockShape {
@@ -73,7 +73,11 @@ struct Tls12Direction<C> {
 }
 
 impl<C: RecordCipher> MessageEncrypter for Tls12Direction<C> {
-    fn encrypt(&mut self, plain: OutboundPlainMessage<'_>, number: u64) -> Result<OutboundOpaqueMessage, Error> {
+    fn encrypt(
+        &mut self,
+        plain: OutboundPlainMessage<'_>,
+        number: u64,
+    ) -> Result<OutboundOpaqueMessage, Error> {
         let mut payload = PrefixedPayload::with_capacity(self.encrypted_payload_len(plain.payload.len()));
         // The number of the record makes each nonce another one, also the part that stands in the record.
         let nonce = Nonce::new(&self.iv, number).0;

@@ -30,11 +30,11 @@ impl<C> Default for Tls13Records<C> {
 
 impl<C: RecordCipher> Tls13AeadAlgorithm for Tls13Records<C> {
     fn encrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageEncrypter> {
-        Box::new(Tls13Direction { cipher: KeyedCipher::<C>::new(&key), iv })
+        Box::new(Tls13Direction { cipher: KeyedCipher::<C>::new(key.as_ref()), iv })
     }
 
     fn decrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageDecrypter> {
-        Box::new(Tls13Direction { cipher: KeyedCipher::<C>::new(&key), iv })
+        Box::new(Tls13Direction { cipher: KeyedCipher::<C>::new(key.as_ref()), iv })
     }
 
     fn key_len(&self) -> usize {
@@ -54,7 +54,11 @@ struct Tls13Direction<C> {
 }
 
 impl<C: RecordCipher> MessageEncrypter for Tls13Direction<C> {
-    fn encrypt(&mut self, plain: OutboundPlainMessage<'_>, number: u64) -> Result<OutboundOpaqueMessage, Error> {
+    fn encrypt(
+        &mut self,
+        plain: OutboundPlainMessage<'_>,
+        number: u64,
+    ) -> Result<OutboundOpaqueMessage, Error> {
         let length = self.encrypted_payload_len(plain.payload.len());
         let mut payload = PrefixedPayload::with_capacity(length);
         payload.extend_from_chunks(&plain.payload);

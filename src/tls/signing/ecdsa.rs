@@ -28,18 +28,18 @@ static P521_SCHEMES: &[(SignatureScheme, Sign<p521::ecdsa::SigningKey>)] =
 /// The curve is named in the key; each crate reads its own.
 pub(super) fn from_pkcs8(der: &[u8]) -> Result<Arc<dyn SigningKey>, Error> {
     p256::SecretKey::from_pkcs8_der(der).map(p256_key).or_else(|_| {
-        p384::SecretKey::from_pkcs8_der(der).map(p384_key).or_else(|_| {
-            p521::SecretKey::from_pkcs8_der(der).map(p521_key).map_err(|_| refused(OTHER_CURVE))
-        })
+        p384::SecretKey::from_pkcs8_der(der)
+            .map(p384_key)
+            .or_else(|_| p521::SecretKey::from_pkcs8_der(der).map(p521_key).map_err(|_| refused(OTHER_CURVE)))
     })
 }
 
 /// As [`from_pkcs8`]. A key that names no curve has the length of its curve.
 pub(super) fn from_sec1(der: &[u8]) -> Result<Arc<dyn SigningKey>, Error> {
     p256::SecretKey::from_sec1_der(der).map(p256_key).or_else(|_| {
-        p384::SecretKey::from_sec1_der(der).map(p384_key).or_else(|_| {
-            p521::SecretKey::from_sec1_der(der).map(p521_key).map_err(|_| refused(OTHER_CURVE))
-        })
+        p384::SecretKey::from_sec1_der(der)
+            .map(p384_key)
+            .or_else(|_| p521::SecretKey::from_sec1_der(der).map(p521_key).map_err(|_| refused(OTHER_CURVE)))
     })
 }
 

@@ -33,11 +33,17 @@ static SCHEMES: &[(SignatureScheme, Sign<PrivateKey>)] = &[
 ];
 
 pub(super) fn from_pkcs1(der: &[u8]) -> Result<Arc<dyn SigningKey>, Error> {
-    load(PrivateKey::from_pkcs1_der(der).map_err(|why| refused(&format!("not an RSA key of PKCS #1: {why}")))?)
+    load(
+        PrivateKey::from_pkcs1_der(der)
+            .map_err(|why| refused(&format!("not an RSA key of PKCS #1: {why}")))?,
+    )
 }
 
 pub(super) fn from_pkcs8(der: &[u8]) -> Result<Arc<dyn SigningKey>, Error> {
-    load(PrivateKey::from_pkcs8_der(der).map_err(|why| refused(&format!("not an RSA key of PKCS #8: {why}")))?)
+    load(
+        PrivateKey::from_pkcs8_der(der)
+            .map_err(|why| refused(&format!("not an RSA key of PKCS #8: {why}")))?,
+    )
 }
 
 fn load(key: PrivateKey) -> Result<Arc<dyn SigningKey>, Error> {

@@ -9,8 +9,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
-    ClientConfig, ClientConnection, ConfigBuilder, ConfigSide, Connection, Error, RootCertStore, ServerConfig,
-    ServerConnection, SupportedCipherSuite, WantsVerifier, WantsVersions,
+    ClientConfig, ClientConnection, ConfigBuilder, ConfigSide, Connection, Error, RootCertStore,
+    ServerConfig, ServerConnection, SupportedCipherSuite, WantsVerifier, WantsVersions,
 };
 
 use crate::tls::provider;
@@ -66,7 +66,9 @@ pub(super) fn server(provider: &Arc<CryptoProvider>, own: &str, authority: Optio
     let builder = with_versions(ServerConfig::builder_with_provider(Arc::clone(provider)), provider);
     let builder = match authority {
         Some(authority) => builder.with_client_cert_verifier(
-            WebPkiClientVerifier::builder_with_provider(roots(authority), Arc::clone(provider)).build().unwrap(),
+            WebPkiClientVerifier::builder_with_provider(roots(authority), Arc::clone(provider))
+                .build()
+                .unwrap(),
         ),
         None => builder.with_no_client_auth(),
     };
@@ -128,7 +130,11 @@ impl Pair {
 }
 
 /// Whether there was anything to carry.
-fn carry(from: &mut Connection, to: &mut Connection, change: impl FnOnce(&mut Vec<u8>)) -> Result<bool, Error> {
+fn carry(
+    from: &mut Connection,
+    to: &mut Connection,
+    change: impl FnOnce(&mut Vec<u8>),
+) -> Result<bool, Error> {
     let mut flight = Vec::new();
     while from.wants_write() {
         from.write_tls(&mut flight).unwrap();

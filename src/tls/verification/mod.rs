@@ -1,9 +1,9 @@
 //! Which signatures a certificate, and a handshake, may have.
 
 mod algorithm;
-mod ecdsa;
-mod ed25519;
-mod rsa;
+pub(super) mod ecdsa;
+pub(super) mod ed25519;
+pub(super) mod rsa;
 
 use rustls::SignatureScheme;
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -18,8 +18,8 @@ use self::rsa::{
     PSS_SHA256, PSS_SHA384, PSS_SHA512,
 };
 
-/// Authorities sign with any pair of curve and hash; `openssl req` signs by a P-521 key with SHA-256. In TLS 1.3
-/// a scheme is its first algorithm, in TLS 1.2 each of its algorithms.
+/// Authorities sign with any pair of curve and hash; `openssl req` signs by a P-521 key with SHA-256. In TLS
+/// 1.3 a scheme is its first algorithm, in TLS 1.2 each of its algorithms.
 pub(super) const ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
     all: &[
         &P256_SHA256,
