@@ -22,6 +22,7 @@ pub mod log_names;
 pub mod logfile;
 pub mod logging;
 pub mod moment;
+pub mod net;
 pub mod path_template;
 pub mod pattern;
 pub mod pipeline;

@@ -41,6 +41,8 @@ pub const MODULES: &[(&str, &str)] = &[
     ("host", ""),
     // The resolver is below all modules that connect.
     ("resolver", "threads time_limit"),
+    // A stream to a server knows no protocol but TLS.
+    ("net", "tls time_limit"),
     // The cryptography of TLS takes random bytes from the one door and knows no sockets.
     ("tls", "host"),
     // The configuration refuses bad templates, and the log file fills good ones in.
@@ -134,7 +136,7 @@ pub const DOORS: &[Door] = &[
     Door { path: "resolv_conf", files: "resolver/*", tests: true },
     Door { path: "simple_dns", files: "resolver/*", tests: true },
     // TLS: rustls takes the primitives through src/tls.
-    Door { path: "rustls", files: "tls/*", tests: true },
+    Door { path: "rustls", files: "tls/* net/*", tests: true },
     Door { path: "aes_gcm", files: "tls/record/* tls/suites.rs", tests: true },
     Door { path: "chacha20poly1305", files: "tls/record/* tls/suites.rs", tests: true },
     Door { path: "ed25519_dalek", files: "tls/signing/* tls/verification/*", tests: true },

@@ -1,12 +1,20 @@
 //! Goal: each form of a private key is read, signs what its certificate verifies, and fits only its own
 //! certificate; what cannot be used is refused with a text that says why and holds nothing of the key.
 
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
+use rsa::PrivateKey;
+use rsa::pkcs1::EncodeRsaPublicKey;
+use rsa::pkcs8::DecodePrivateKey;
+use rustls::pki_types::{
+    PrivateKeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer, SignatureVerificationAlgorithm,
+};
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{Error, InconsistentKeys, SignatureScheme};
+use sha2::Sha256;
 
 use super::peer::{certificate, key};
 use crate::tls::provider;
+use crate::tls::random::KernelRandom;
+use crate::tls::verification::rsa::{PKCS1_SHA256, PSS_SHA256};
 
 const KEYS: [(&str, &str); 10] = [
     ("rsa2048", "rsa2048"),
@@ -135,4 +143,16 @@ fn keys_are_not_shown() {
         }
         assert!(matches!(der, PrivateKeyDer::Pkcs8(_) | PrivateKeyDer::Pkcs1(_) | PrivateKeyDer::Sec1(_)));
     }
+}
+
+/// A signature that is right, by a key that is too short to be believed.
+#[test]
+fn short_rsa_keys_prove_nothing() {
+    let short = PrivateKey::from_pkcs8_der(key("rsa1024").secret_der()).unwrap();
+    let public = short.as_public_key().to_pkcs1_der().unwrap();
+    let pkcs1 = short.pkcs1v15_sign_with_rng::<Sha256, _>(&mut KernelRandom, b"message").unwrap();
+    let pss = short.pss_sign_with_rng::<Sha256, _>(&mut KernelRandom, b"message").unwrap();
+    assert!(short.as_public_key().pkcs1v15_verify::<Sha256>(b"message", &pkcs1).is_ok());
+    assert!(PKCS1_SHA256.verify_signature(public.as_bytes(), b"message", &pkcs1).is_err());
+    assert!(PSS_SHA256.verify_signature(public.as_bytes(), b"message", &pss).is_err());
 }

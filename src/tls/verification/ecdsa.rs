@@ -6,9 +6,6 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use super::algorithm::VerificationAlgorithm;
 
-/// P-521 takes no hash that is shorter than half of the curve's numbers.
-const P521_HASH_BYTES_MIN: usize = 33;
-
 pub(in crate::tls) static P256_SHA256: VerificationAlgorithm = VerificationAlgorithm {
     key: alg_id::ECDSA_P256,
     signature: alg_id::ECDSA_SHA256,
@@ -70,14 +67,5 @@ fn p384_verify<D: Digest>(key: &[u8], message: &[u8], signature: &[u8]) -> Resul
 fn p521_verify<D: Digest>(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
     let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(key).map_err(|_| InvalidSignature)?;
     let signature = p521::ecdsa::Signature::from_der(signature).map_err(|_| InvalidSignature)?;
-    let hash = D::digest(message);
-    // The hash is a number, which zeros before it do not change (FIPS 186-5, 6.4.2).
-    let mut padded = [0; P521_HASH_BYTES_MIN];
-    let hash = if hash.len() < P521_HASH_BYTES_MIN {
-        padded.iter_mut().rev().zip(hash.iter().rev()).for_each(|(room, byte)| *room = *byte);
-        padded.as_slice()
-    } else {
-        hash.as_slice()
-    };
-    key.verify_prehash(hash, &signature).map_err(|_| InvalidSignature)
+    key.verify_prehash(&D::digest(message), &signature).map_err(|_| InvalidSignature)
 }

@@ -1,0 +1,10 @@
+//! One stream of bytes to a server, over TCP, a Unix socket or TLS, on which every wait ends at a moment that
+//! the caller names.
+
+mod socket;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod tls_session;
+
+pub use stream::{NetStream, TimedStream};
