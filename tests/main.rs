@@ -18,3 +18,4 @@ mod group;
 mod kafka_to_file;
 mod list_to_hash;
 mod support;
+mod tls;

@@ -223,6 +223,13 @@ try_qemu() {
     (needed=(qemu-user) && install_needed) && hash -r && have qemu-x86_64
 }
 
+# The server of another library of TLS, for a test. Without it the test fails and says so.
+try_openssl() {
+    have openssl && return 0
+    if [ "$(id -u)" -ne 0 ] || ! have apt-get; then return 1; fi
+    (needed=(openssl) && install_needed) && hash -r && have openssl
+}
+
 # Another file system, for a test of the full run. Without it the test says so.
 try_xfs() {
     have mkfs.xfs && return 0

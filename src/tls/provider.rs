@@ -9,8 +9,8 @@ use super::signing::PrivateKeys;
 use super::suites::{AES_SUITES, CHACHA_SUITES};
 use super::verification::ALGORITHMS;
 
-/// TLS 1.2 and 1.3 with AES-128-GCM, AES-256-GCM and ChaCha20-Poly1305; X25519, P-256 and P-384; certificates
-/// with RSA, P-256, P-384, P-521 and Ed25519.
+/// TLS 1.2 and 1.3 with AES-128-GCM, AES-256-GCM and ChaCha20-Poly1305; X25519, P-256, P-384 and P-521;
+/// certificates with RSA, P-256, P-384, P-521 and Ed25519.
 pub fn provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: suites(has_aes_instructions()),

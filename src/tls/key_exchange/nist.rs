@@ -1,4 +1,4 @@
-//! Diffie-Hellman on the curves P-256 and P-384 (RFC 8446, 4.2.8.2 and 7.4.2).
+//! Diffie-Hellman on the curves P-256, P-384 and P-521 (RFC 8446, 4.2.8.2 and 7.4.2).
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,6 +7,7 @@ use p256::NistP256;
 use p256::elliptic_curve::sec1::{FromSec1Point, ModulusSize, ToSec1Point};
 use p256::elliptic_curve::{AffinePoint, CurveArithmetic, FieldBytesSize, Generate, PublicKey, SecretKey};
 use p384::NistP384;
+use p521::NistP521;
 use rustls::crypto::{ActiveKeyExchange, GetRandomFailed, SharedSecret, SupportedKxGroup};
 use rustls::{Error, NamedGroup, PeerMisbehaved};
 
@@ -16,6 +17,9 @@ use crate::tls::random::KernelRandom;
 pub(in crate::tls) static P256: NistGroup<NistP256> = NistGroup(NamedGroup::secp256r1, PhantomData);
 /// The group P-384, also called secp384r1.
 pub(in crate::tls) static P384: NistGroup<NistP384> = NistGroup(NamedGroup::secp384r1, PhantomData);
+
+/// The group P-521, also called secp521r1.
+pub(in crate::tls) static P521: NistGroup<NistP521> = NistGroup(NamedGroup::secp521r1, PhantomData);
 
 /// The first byte of a point that has both coordinates. TLS knows no other form.
 const UNCOMPRESSED: u8 = 4;

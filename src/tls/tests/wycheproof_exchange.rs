@@ -70,9 +70,14 @@ fn nist_curves() {
         let key = SecretKey::<p384::NistP384>::from_slice(key).unwrap();
         Box::new(NistExchange::new(NamedGroup::secp384r1, key))
     };
+    let p521 = |key: &[u8]| -> Box<dyn ActiveKeyExchange> {
+        let key = SecretKey::<p521::NistP521>::from_slice(key).unwrap();
+        Box::new(NistExchange::new(NamedGroup::secp521r1, key))
+    };
     let counted = [
         check(ecdh::TestName::EcdhSecp256r1Ecpoint, p256, 32),
         check(ecdh::TestName::EcdhSecp384r1Ecpoint, p384, 48),
+        check(ecdh::TestName::EcdhSecp521r1Ecpoint, p521, 66),
     ];
     for (valid, invalid) in counted {
         assert!(valid > 100 && invalid > 10, "{counted:?}");

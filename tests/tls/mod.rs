@@ -1,0 +1,3 @@
+//! TLS with servers that are not ours.
+
+mod openssl;
