@@ -26,7 +26,9 @@ fn file_holds_what_was_produced() {
 
 fn on(kafka: &Kafka, seed: u64) {
     let produced = content::produce(kafka, &unique("kind"), records(), seed);
-    for by in kafka.clients() {
+    // Brokers of 0.11 cannot convert records with headers for the crate, and these records have some.
+    let can_read = |by: &ClientKind| *by == ClientKind::Native || !kafka.version.starts_with("0.11.");
+    for by in kafka.clients().into_iter().filter(can_read) {
         compare(kafka, &produced, by);
     }
 }

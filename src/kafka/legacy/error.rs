@@ -18,6 +18,13 @@ pub(super) enum LegacyError {
 impl LegacyError {
     pub(super) fn text(&self) -> String {
         match self {
+            // Others of this code are rare, and the broker's log says the same.
+            LegacyError::Code(KafkaCode::Unknown) => {
+                "Kafka answers UNKNOWN_SERVER_ERROR (see the broker's log; \
+                 if it says that records with headers are not supported, as 0.11 does: set \
+                 kafka['client']='native')"
+                    .to_owned()
+            }
             LegacyError::Code(code) => format!("Kafka answers {}", error_code(*code)),
             LegacyError::Records(text) | LegacyError::Client(text) => text.clone(),
         }
@@ -68,5 +75,6 @@ mod tests {
         );
         assert_eq!(shown(KafkaCode::NotLeaderForPartition), "Kafka answers NOT_LEADER_OR_FOLLOWER");
         assert!(shown(KafkaCode::Unknown).starts_with("Kafka answers UNKNOWN_SERVER_ERROR"));
+        assert!(shown(KafkaCode::Unknown).contains("kafka['client']='native'"));
     }
 }
