@@ -50,7 +50,7 @@ fn finish(daemon: &mut Daemon, from: u64, of: u64) {
 
 #[test]
 fn partitions_begin_at_a_time() {
-    for kafka in brokers().into_iter().filter(|kafka| kafka.at_least(0, 10)) {
+    for kafka in brokers().into_iter().filter(Kafka::finds_times) {
         for by in clients(&kafka) {
             let client = by.word();
             let tested =

@@ -148,6 +148,11 @@ impl Kafka {
         !["0.9.", "0.10.0.", "0.10.1."].iter().any(|older| self.version.starts_with(older))
     }
 
+    /// Whether the broker finds a record by its time: from 0.10.1 on. Earlier ones know times of segments.
+    pub fn finds_times(&self) -> bool {
+        !["0.9.", "0.10.0."].iter().any(|older| self.version.starts_with(older))
+    }
+
     /// Which clients can read from this broker.
     pub fn clients(&self) -> Vec<ClientKind> {
         if self.at_least(4, 0) {
