@@ -75,7 +75,7 @@ impl SharedLedger {
 
     /// Whether something was written whose position the group does not hold.
     pub(super) fn is_behind(&self) -> bool {
-        !self.ledger.group_holds_all()
+        self.ledger.group_lacks_any()
     }
 
     /// Records this pandad's identity in its group.

@@ -11,10 +11,22 @@ impl Ledger {
     pub fn record_refused(&self, partitions: &[TopicPartition]) {
         let (mut inner, now) = (self.lock(), Instant::now());
         for partition in partitions {
-            if let Some((index, _)) = inner.state.find(partition) {
+            // The answer to an order from before the partition was released says nothing any more.
+            if let Some((index, _)) =
+                inner.state.find(partition).filter(|(index, _)| inner.written.contains_key(index))
+            {
                 inner.group.record_refused(index, now);
             }
         }
+    }
+
+    /// Whether the group lacks a written position, refused or not. A release waits for these: whoever takes
+    /// the partition over would write the lines again.
+    pub fn group_lacks_any(&self) -> bool {
+        let inner = self.lock();
+        let lacks =
+            |index: u32, written: i64| inner.group.lacks(index, written) || !inner.group.has_token(index);
+        inner.written.iter().any(|(index, written)| lacks(*index, *written))
     }
 
     /// Whether the group refuses the offsets of this partition. While other members may take it over,

@@ -46,9 +46,9 @@ fn a_refused_topic_waits_and_holds_up_no_other() {
     assert_eq!(member.content(), lines(3) + &lines(2) + &again);
 }
 
-/// The release does not wait for an offset that the group refuses.
+/// Another member would write the lines again from the offset that the group holds.
 #[test]
-fn a_refused_topic_is_released_with_the_others() {
+fn a_release_waits_for_an_offset_that_is_refused() {
     let mut member = with_two(&TopicPartition::new("u", 0));
     let batch = member.fetches_of(&partition(), 1, 0, 3);
     member.writes(vec![batch]).unwrap();
@@ -58,5 +58,19 @@ fn a_refused_topic_is_released_with_the_others() {
     member.says(GroupEvent::Committed(Vec::new()));
     member.says(GroupEvent::Revoked(Instant::now() + Duration::from_secs(60)));
     member.poll();
+    assert_eq!(member.world.released.load(Relaxed), 0);
+    member.ledger.record_committed(&[(partition(), 3)]);
+    member.poll();
     assert_eq!(member.world.released.load(Relaxed), 1);
+}
+
+/// The answer to a commit of an earlier assignment comes when the partitions are released already.
+#[test]
+fn a_late_refusal_holds_nothing_back() {
+    let mut member = Member::at_work();
+    let held = member.world.ordered.lock().unwrap().last().cloned().unwrap();
+    member.ledger.release_all();
+    member.ledger.record_refused(&[partition()]);
+    member.is_given(Some((0, held[0].metadata.clone())));
+    assert!(!member.ledger.is_refused(&partition()));
 }
