@@ -18,6 +18,7 @@ use crate::support::{all, directory, seed, unique, wait};
 use rustix::process::Signal;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const PARTITIONS: usize = 4;
 /// The records of a partition have the times of three hours, in milliseconds.
@@ -35,12 +36,17 @@ struct Wide {
     each: u64,
     producing: Option<Producing>,
     most: Most,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
+
+/// In the full form these tests take turns: one broker has no room for the topics of all of them at once.
+static TURN: Mutex<()> = Mutex::new(());
 
 impl Wide {
     /// 1,000 topics in the full form.
     fn begin((each, rate): (u64, u64), (each_all, rate_all): (u64, u64)) -> Wide {
         let (count, each, rate) = if all() { (1000, each_all, rate_all) } else { (40, each, rate) };
+        let turn = all().then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
         let (kafka, stem) = (kafka("3.9.1"), unique("wide"));
         let topics: Vec<String> = (0..count).map(|number| format!("{stem}-{number:04}")).collect();
         for some in topics.chunks(50) {
@@ -53,7 +59,7 @@ impl Wide {
         let produce = Produce::new("wide", &kafka, &stem, records).with("--topics", count);
         let produce = produce.with("--rate", rate).with("--partitions", PARTITIONS).with("--linger", 100);
         let producing = Some(produce.with("--time", FIRST).with("--step", SPAN / each).start());
-        Wide { kafka, stem, topics, each, producing, most: Most::default() }
+        Wide { kafka, stem, topics, each, producing, most: Most::default(), _turn: turn }
     }
 
     fn inv(&self, root: &Path) -> Inv {
