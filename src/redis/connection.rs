@@ -18,12 +18,15 @@ use crate::resolver;
 /// wait for a server that hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection to one server. After a [`RedisError::Lost`] it must not be used any more.
+/// A connection to one server. After a [`RedisError::Lost`] it answers nothing any more: a late answer to the
+/// last command would be taken for that to the next.
 pub struct RedisConnection {
     redis: redis_crate::Connection,
     /// Whether the server has answered that it is a master.
     master: bool,
     opened: Instant,
+    /// Whether an answer is missing, and so may still come.
+    owes_answer: bool,
     /// The server, for the log.
     about: String,
     left_out: LeftOutCommands,
@@ -51,7 +54,8 @@ impl RedisConnection {
         let redis = redis.map_err(RedisError::from)?;
         redis.set_write_timeout(Some(ANSWER_TIMEOUT)).map_err(RedisError::from)?;
         let (about, left_out) = (server.to_string(), server.left_out.clone());
-        let mut connection = Self { redis, master: false, opened: Instant::now(), about, left_out };
+        let opened = Instant::now();
+        let mut connection = Self { redis, master: false, opened, owes_answer: false, about, left_out };
         connection.set_answer_timeout(server.connect_timeout)?;
         connection.enter(server)?;
         connection.set_answer_timeout(ANSWER_TIMEOUT)?;
@@ -101,21 +105,36 @@ impl RedisConnection {
     /// # Errors
     /// `Lost`: no answer; the command may have been carried out. `Refused`: the server's error.
     pub fn ask(&mut self, command: &Cmd) -> Result<Value, RedisError> {
-        self.redis.send_packed_command(&command.get_packed_command()).map_err(RedisError::from)?;
-        error_of(self.receive()?)
+        self.send(&command.get_packed_command())?;
+        let answer = self.receive()?;
+        self.owes_answer = false;
+        error_of(answer)
     }
 
-    /// As [`RedisConnection::ask`], for a command that pandad can do without. If the server answers `name` by
-    /// closing the connection, twice, it is left out from then on: it counts as refused.
+    /// As [`RedisConnection::ask`], for a command that pandad can do without: see
+    /// [`RedisConnection::optional`].
     ///
     /// # Errors
     /// As [`RedisConnection::ask`].
     pub fn ask_optional(&mut self, name: &'static str, command: &Cmd) -> Result<Value, RedisError> {
-        if self.left_out.has(name) {
+        self.optional(name, |connection| connection.ask(command))
+    }
+
+    /// Does `work`, which begins with a command that pandad can do without. If the server answers `name` by
+    /// closing the connection, twice, the command is left out from then on: it counts as refused.
+    ///
+    /// # Errors
+    /// As `work`.
+    pub fn optional<T>(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce(&mut Self) -> Result<T, RedisError>,
+    ) -> Result<T, RedisError> {
+        if self.leaves_out(name) {
             let text = format!("the server closes the connection when it is asked for {name}");
             return Err(RedisError::Refused { code: "ERR".to_owned(), text });
         }
-        let answer = self.ask(command);
+        let answer = work(self);
         match &answer {
             Err(error) if error.is_close() => {
                 if self.left_out.record_close(name, self.opened) {
@@ -130,6 +149,11 @@ impl RedisConnection {
             Ok(_) | Err(RedisError::Refused { .. }) => self.left_out.record_answer(name),
         }
         answer
+    }
+
+    /// Whether the command is left out, because the server closes the connection when it is asked for that.
+    pub fn leaves_out(&self, name: &'static str) -> bool {
+        self.left_out.has(name)
     }
 
     /// Sends many commands in one round trip. Each answer may be a `Value::ServerError`.
@@ -151,12 +175,13 @@ impl RedisConnection {
         if requests.is_empty() {
             return Ok(());
         }
-        self.redis.send_packed_command(requests.bytes()).map_err(RedisError::from)?;
+        self.send(requests.bytes())?;
         // The crate's own loop would go on after a time-out, and would wait as long again for each of the
         // other answers.
         for _ in 0..requests.len() {
             each(self.receive()?);
         }
+        self.owes_answer = false;
         Ok(())
     }
 
@@ -188,6 +213,19 @@ impl RedisConnection {
         self.ask_all(requests)?.into_iter().map(error_of).collect()
     }
 
+    /// Whether the connection can be used no more.
+    pub(super) fn owes_answer(&self) -> bool {
+        self.owes_answer
+    }
+
+    /// Sends commands. Whoever has received all of their answers says that none is missing.
+    fn send(&mut self, bytes: &[u8]) -> Result<(), RedisError> {
+        if std::mem::replace(&mut self.owes_answer, true) {
+            return Err(RedisError::Lost("an earlier answer is missing on this connection".to_owned()));
+        }
+        self.redis.send_packed_command(bytes).map_err(RedisError::from)
+    }
+
     fn receive(&mut self) -> Result<Value, RedisError> {
         self.redis.recv_response().map_err(RedisError::from)
     }
@@ -211,6 +249,8 @@ impl RedisConnection {
         for _ in channels.iter().skip(1) {
             error_of(self.receive()?)?;
         }
+        // From here on messages come that no command has asked for.
+        self.owes_answer = true;
         self.set_answer_timeout(quiet)?;
         subscribed();
         let mut pubsub = self.redis.as_pubsub();

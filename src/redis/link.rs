@@ -82,7 +82,7 @@ impl Link {
         let done = work(&mut connection)?;
         // After an error the connection is not kept: a new one may lead to the new master, or
         // be opened after the password was changed.
-        self.connection = Some(connection);
+        self.connection = Some(connection).filter(|connection| !connection.owes_answer());
         Ok(done)
     }
 

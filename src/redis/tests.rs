@@ -140,6 +140,40 @@ fn a_link_repeats_only_what_it_may() {
     assert_eq!((redis.count("GET"), health.role("test").up()), (4, true));
 }
 
+/// A caller may do without an answer that does not come in time. That answer must not be taken for the answer
+/// to the next command, neither on the connection nor by the link.
+#[test]
+fn a_late_answer_is_taken_for_no_other() {
+    let redis = FakeRedis::start();
+    redis.set("a", "late");
+    redis.set("b", "right");
+    redis.data().slow.insert("GET".to_owned(), Duration::from_millis(200));
+    let give_up_after = |connection: &mut RedisConnection, requests: &Requests| {
+        connection.set_answer_timeout(Duration::from_millis(20)).unwrap();
+        assert!(matches!(connection.ask_all(requests), Err(RedisError::Lost(_))));
+        connection.set_answer_timeout(Duration::from_secs(10)).unwrap();
+        redis.data().slow.clear();
+    };
+    let mut late = Requests::default();
+    late.add(&cmd("PING")).add(&get("a"));
+    let mut connection = open(&redis);
+    give_up_after(&mut connection, &late);
+    for _ in 0..2 {
+        assert!(matches!(connection.ask(&get("b")), Err(RedisError::Lost(_))));
+        assert!(matches!(connection.ask_all(&late), Err(RedisError::Lost(_))));
+    }
+    redis.data().slow.insert("GET".to_owned(), Duration::from_millis(200));
+    let mut link = redis.link();
+    assert_eq!(
+        link.once(|connection| {
+            give_up_after(connection, &late);
+            Ok(())
+        }),
+        Ok(())
+    );
+    assert_eq!(link.once(|connection| connection.ask(&get("b"))), Ok(text("right")));
+}
+
 /// One role can fail while another works.
 #[test]
 fn a_server_is_back_when_every_role_is() {
