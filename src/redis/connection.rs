@@ -9,6 +9,7 @@ use redis_crate::{
 };
 
 use super::error::{RedisError, was_interrupted};
+use super::foreign_server;
 use super::left_out::LeftOutCommands;
 use super::requests::Requests;
 use super::server::{RedisServer, ServerAddress};
@@ -57,7 +58,10 @@ impl RedisConnection {
         let opened = Instant::now();
         let mut connection = Self { redis, master: false, opened, owes_answer: false, about, left_out };
         connection.set_answer_timeout(server.connect_timeout)?;
-        connection.enter(server)?;
+        connection.enter(server).map_err(|error| match error {
+            error if error.is_foreign() => foreign_server::look(server).map_or(error, RedisError::Lost),
+            error => connection.explain(error),
+        })?;
         connection.set_answer_timeout(ANSWER_TIMEOUT)?;
         Ok(connection)
     }
@@ -185,6 +189,17 @@ impl RedisConnection {
         Ok(())
     }
 
+    /// The reason for a refusal, if the server is a Sentinel, which refuses almost everything.
+    pub(super) fn explain(&mut self, error: RedisError) -> RedisError {
+        if error.has_code("ERR")
+            && let Ok(Value::Array(role)) = self.ask(&cmd("ROLE"))
+            && let Some(sentinel) = foreign_server::name_sentinel(&role)
+        {
+            return RedisError::Lost(sentinel);
+        }
+        error
+    }
+
     /// Checks once for each connection that the server is not a replica: a replica that accepts writes
     /// would lose them at its next synchronisation with its master.
     ///
@@ -198,6 +213,10 @@ impl RedisConnection {
             Ok(Value::Array(role)) if role.first() == Some(&Value::BulkString(b"slave".to_vec())) => {
                 return Err(RedisError::Refused { code: "READONLY".to_owned(), text: String::new() });
             }
+            Ok(Value::Array(role)) => match foreign_server::name_sentinel(&role) {
+                Some(sentinel) => return Err(RedisError::Lost(sentinel)),
+                None => self.master = true,
+            },
             // If the user has no permission for ROLE, the server is taken for a master.
             Ok(_) | Err(RedisError::Refused { .. }) => self.master = true,
             Err(lost) => return Err(lost),

@@ -174,6 +174,28 @@ fn a_late_answer_is_taken_for_no_other() {
     assert_eq!(link.once(|connection| connection.ask(&get("b"))), Ok(text("right")));
 }
 
+/// A Sentinel knows PING, AUTH and ROLE, and refuses almost everything else.
+#[test]
+fn a_sentinel_is_named() {
+    let redis = FakeRedis::start();
+    redis.data().sentinel_of = Some("mymaster".to_owned());
+    for name in ["SET", "SELECT"] {
+        redis.data().refuses.insert(name.to_owned(), format!("ERR unknown command '{name}'"));
+    }
+    let expected = "this is a Redis Sentinel, which holds no keys: set host and port of the master that it \
+                    watches (\"mymaster\") in the .inv";
+    let named = |error: RedisError| assert_eq!(error, RedisError::Lost(expected.to_owned()));
+    named(open(&redis).demand_master().unwrap_err());
+    named(RedisConnection::open(&RedisServer { database: 3, ..(*redis.server()).clone() }).err().unwrap());
+    let mut link = redis.link();
+    assert!(link.once(|connection| connection.ask(cmd("SET").arg("a").arg("b"))).is_err());
+    assert_eq!(redis.count("ROLE"), 3, "a refusal is explained");
+    let mut connection = open(&redis);
+    redis.data().sentinel_of = None;
+    let refusal = connection.ask(cmd("SET").arg("a").arg("b")).unwrap_err();
+    assert_eq!(connection.explain(refusal.clone()), refusal);
+}
+
 /// One role can fail while another works.
 #[test]
 fn a_server_is_back_when_every_role_is() {

@@ -41,6 +41,7 @@ pub struct Redis {
     pub password: String,
     dir: PathBuf,
     lines: Vec<String>,
+    is_sentinel: bool,
     child: Option<Child>,
     connection: Mutex<Option<Connection>>,
 }
@@ -56,6 +57,7 @@ impl Redis {
             password,
             dir,
             lines,
+            is_sentinel: false,
             child,
             connection: Mutex::default(),
         }
@@ -106,6 +108,14 @@ impl Redis {
         replica
     }
 
+    /// A Sentinel that watches the master on this port.
+    #[track_caller]
+    pub fn sentinel(version: &str, master: u16) -> Redis {
+        let mut sentinel = Redis::new(version).line(format!("sentinel monitor mymaster 127.0.0.1 {master} 1"));
+        sentinel.is_sentinel = true;
+        sentinel.started()
+    }
+
     /// Makes a replica a master, as Sentinel does.
     #[track_caller]
     pub fn promote(&self) {
@@ -148,7 +158,12 @@ impl Redis {
         let log = || OpenOptions::new().create(true).append(true).open(self.dir.join("log")).unwrap();
         let program = variable(&format!("PANDAD_REDIS_SERVER_{}", self.version.replace('.', "_")));
         let mut command = Command::new(program);
-        command.arg(self.dir.join("redis.conf")).stdin(Stdio::null()).stdout(log()).stderr(log());
+        command.arg(self.dir.join("redis.conf"));
+        command
+            .args(self.is_sentinel.then_some("--sentinel"))
+            .stdin(Stdio::null())
+            .stdout(log())
+            .stderr(log());
         self.child = Some(command.spawn().unwrap());
     }
 

@@ -37,6 +37,8 @@ pub struct FakeData {
     pub slow: BTreeMap<String, Duration>,
     /// Whether the server says that it is a replica.
     pub is_replica: bool,
+    /// The master that the server watches, if it is a Sentinel.
+    pub sentinel_of: Option<String>,
     /// Keys that have expired, and that the server has not noticed yet.
     pub unnoticed: BTreeSet<Bytes>,
     /// The server is paused before the PTTL with this number: it says of expired keys that they are gone. A
@@ -134,6 +136,10 @@ impl FakeData {
         let key = args.first().cloned().unwrap_or_default();
         Ok(match name {
             "PING" | "AUTH" | "SELECT" | "CLIENT" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" => Reply::Ok,
+            "ROLE" if let Some(master) = &self.sentinel_of => Reply::Array(vec![
+                Reply::Bulk(b"sentinel".to_vec()),
+                Reply::Array(vec![Reply::Bulk(master.clone().into_bytes())]),
+            ]),
             "ROLE" => Reply::Array(vec![Reply::Bulk(if self.is_replica {
                 b"slave".to_vec()
             } else {
