@@ -14,6 +14,7 @@ use super::lease::{LeaseTerm, QueueLease};
 use super::moves::{MoveCommand, MoveReplies};
 use super::orphans::{self, Orphan, Orphans};
 use super::slot::BatchSlots;
+use super::targets::{TargetComparison, Targets};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::host;
@@ -30,6 +31,7 @@ pub struct Taker {
     slots: BatchSlots,
     heartbeat: Option<InstanceHeartbeat>,
     orphans: Orphans,
+    targets: TargetComparison,
     moves: Option<MoveCommand>,
     /// How many batch lists were registered on this connection.
     registered: Option<u32>,
@@ -49,8 +51,8 @@ pub struct Taker {
 }
 
 impl Taker {
-    /// Starts a new instance, which shares its slots and its lease with the workers. `job` is the first
-    /// word of the log lines.
+    /// Starts a new instance, which shares its slots and its lease with the workers, and deletes from
+    /// `targets`. `job` is the first word of the log lines.
     ///
     /// # Errors
     /// `Retry`: the system gives no random number or no thread.
@@ -61,6 +63,7 @@ impl Taker {
         keys: QueueKeys,
         slots: BatchSlots,
         lease: &QueueLease,
+        targets: Targets,
     ) -> Result<Self, Fault> {
         let link = |role| Link::new(Arc::clone(server), health.role(role));
         let name = host::random::<8>()
@@ -70,6 +73,7 @@ impl Taker {
         let heartbeat = InstanceHeartbeat::start(job, link("heartbeat"), eviction, &keys, &instance, lease)?;
         Ok(Self {
             link: link("take"),
+            targets: TargetComparison::new(job, &keys.list, targets),
             keys,
             instance,
             slots,
@@ -152,8 +156,12 @@ impl Taker {
 
     fn try_take(&mut self, until: Instant, term: LeaseTerm) -> Result<Option<WorkBatch>, Fault> {
         if self.orphans.is_due(Instant::now()) {
-            let (orphans, keys, own) = (&mut self.orphans, &self.keys, &self.instance);
-            self.link.doing("read").once(|connection| orphans.scan(connection, keys, own, Instant::now))?;
+            let (orphans, targets, keys) = (&mut self.orphans, &mut self.targets, &self.keys);
+            let own = &self.instance;
+            self.link.doing("read").once(|connection| {
+                orphans.scan(connection, keys, own, Instant::now)?;
+                targets.check(connection, keys, orphans.alive())
+            })?;
         }
         self.register()?;
         let Some(mut slot) = self.slots.take(until) else { return Ok(None) };
@@ -197,9 +205,11 @@ impl Taker {
         let used = self.slots.used();
         if self.registered != Some(used) {
             let registration = self.registration();
+            let (targets, keys, own) = (&self.targets, &self.keys, &self.instance);
             self.link.doing("register").once(|connection| {
                 connection.demand_master()?;
-                connection.ask(&registration).map(drop)
+                connection.ask(&registration)?;
+                targets.publish(connection, keys, own)
             })?;
             self.registered = Some(used);
         }
@@ -280,5 +290,17 @@ impl Taker {
             done => done?,
         }
         Ok(())
+    }
+
+    /// Has the next call of `take` look at the other instances.
+    #[cfg(test)]
+    pub(super) fn scan_now(&mut self) {
+        self.orphans = Orphans::new(Duration::from_secs(30), Instant::now());
+    }
+
+    /// How many other instances have other targets.
+    #[cfg(test)]
+    pub(super) fn differing(&self) -> usize {
+        self.targets.differing().len()
     }
 }
