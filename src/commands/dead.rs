@@ -1,5 +1,5 @@
-//! `pandad dead FILE list|reasons|retry|drop`: shows the items that could not be done, all of them or how many
-//! for each reason, puts them back on the work list, or deletes them.
+//! `pandad dead FILE list|reasons|retry|drop`: shows the items that could not be done, all of them or how
+//! many for each reason, puts them back on the work list, or deletes them.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,8 @@ pub struct DeadOrder {
 }
 
 impl DeadOrder {
-    /// The order that the command line gives: the name of an action, and the item or the reason that is meant.
+    /// The order that the command line gives: the name of an action, and the item or the reason that is
+    /// meant.
     ///
     /// # Errors
     /// What is wrong with it.

@@ -252,8 +252,8 @@ fn refuse_replica(connection: &mut RedisConnection) -> Result<(), RedisError> {
     })
 }
 
-/// The value in the answer to `CONFIG GET`, which holds the name before it. The inner error says why it is not
-/// there: services that others run answer with nothing.
+/// The value in the answer to `CONFIG GET`, which holds the name before it. The inner error says why it is
+/// not there: services that others run answer with nothing.
 fn shown_flags(answer: Result<Value, RedisError>) -> Result<Result<String, String>, RedisError> {
     match answer {
         Ok(Value::Array(pair)) => Ok(match pair.get(1) {

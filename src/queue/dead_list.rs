@@ -106,8 +106,8 @@ fn each_entry(
     }
 }
 
-/// Puts the chosen items back on the work list if `puts_back`, takes them off the dead list, the oldest first,
-/// and returns their number.
+/// Puts the chosen items back on the work list if `puts_back`, takes them off the dead list, the oldest
+/// first, and returns their number.
 ///
 /// # Errors
 /// The server's. What was done before the error stays so.
@@ -131,8 +131,8 @@ pub fn take_off(
 }
 
 /// Takes entries off the dead list after, if `puts_back`, their items were put on the work list: if the
-/// connection is lost between the two, these items are on both lists. It is better to do an item twice than to
-/// lose it.
+/// connection is lost between the two, these items are on both lists. It is better to do an item twice than
+/// to lose it.
 fn move_off<'a>(
     connection: &mut RedisConnection,
     keys: &QueueKeys,

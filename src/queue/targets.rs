@@ -1,26 +1,25 @@
-//! What each instance deletes from. All instances of a work list must delete from the same hashes: each item is
-//! done by one of these alone.
+//! What each instance deletes from. All instances of a work list must delete from the same hashes: each item
+//! is done by one of these alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::keys::QueueKeys;
-use crate::redis::{RedisConnection, RedisError, Value, cmd};
+use crate::host;
+use crate::redis::{RedisConnection, RedisError, RedisServer, Value, cmd};
 
 /// How many hashes a log line names.
 const NAMED_HASHES_MAX: usize = 5;
 
-/// What an instance deletes from, as it is published: a line for each of the process, the server's address, its
-/// database, and the hashes.
+/// What an instance deletes from, as it is published: a line for each of the process, the server's address,
+/// its database, and the hashes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Targets {
     /// The process of the instance, for people.
-    pub process: String,
+    process: String,
     /// The server of the hashes, as the instance calls it.
-    pub server: String,
-    /// The database.
-    pub database: u32,
-    /// The hashes.
-    pub hashes: BTreeSet<String>,
+    server: String,
+    database: u32,
+    hashes: BTreeSet<String>,
 }
 
 /// How the targets of two instances differ.
@@ -41,6 +40,17 @@ pub(super) struct TargetComparison {
 }
 
 impl Targets {
+    /// This process deletes from these hashes on this server.
+    pub fn of(server: &RedisServer, hashes: &[String]) -> Self {
+        let here = host::name().unwrap_or_default();
+        Self {
+            process: format!("{here}, process {}", std::process::id()),
+            server: server.shared_address(&here),
+            database: server.database,
+            hashes: hashes.iter().cloned().collect(),
+        }
+    }
+
     fn encode(&self) -> String {
         let hashes: String = self.hashes.iter().map(|hash| format!("\n{hash}")).collect();
         format!("{}\n{}\n{}{hashes}", self.process, self.server, self.database)

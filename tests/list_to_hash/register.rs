@@ -43,8 +43,8 @@ fn forgotten_instance_registers_again() {
     }
 }
 
-/// Two pandads with different hashes would delete the fields of half of the users each. Both say so; and when one
-/// is gone, the other says that it is well.
+/// Two pandads with different hashes would delete the fields of half of the users each. Both say so; and
+/// when one is gone, the other says that it is well.
 #[test]
 fn pandads_with_other_hashes_notice_each_other() {
     for version in newest() {

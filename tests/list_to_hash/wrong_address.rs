@@ -7,8 +7,8 @@ use crate::support::redis::{NEWEST, Redis};
 use crate::support::servers::brokers;
 use crate::support::wait::seconds;
 
-const SENTINEL: &str = "this is a Redis Sentinel, which holds no keys: set host and port of the master that it \
-                        watches (\"mymaster\")";
+const SENTINEL: &str = "this is a Redis Sentinel, which holds no keys: set host and port of the master that \
+                        it watches (\"mymaster\")";
 const KAFKA: &str = "this is a Kafka broker: set the host and the port of the Redis server";
 
 /// One line for each server, not one for each try, and every job goes on when the address is right.

@@ -53,8 +53,8 @@ impl Reconciler {
         if self.no_transactions_until.replace(Instant::now() + DENIED_RETRY_PAUSE).is_none() {
             let (job, server) = (self.context.job, &self.context.expire.server);
             log::warn!(
-                "{job}: {server}: transactions are refused, so reconcile may push keys twice if the server is \
-                 paused: {why}"
+                "{job}: {server}: transactions are refused, so reconcile may push keys twice if the server \
+                 is paused: {why}"
             );
         }
     }

@@ -16,8 +16,8 @@ const DROPPED_LOG_INTERVAL: Duration = Duration::from_secs(60);
 impl Reconciler {
     /// Drops the oldest of the keys that are overdue and were asked for, if no canary has shown for long
     /// which of these were missed, and they take more memory of the list's server than deadlines may take
-    /// here: they would grow for ever. Before every key was looked at once, none is dropped: an overdue key may
-    /// be alive. `oldest` are the first of them.
+    /// here: they would grow for ever. Before every key was looked at once, none is dropped: an overdue key
+    /// may be alive. `oldest` are the first of them.
     pub(super) fn drop_unproved(
         &mut self,
         oldest: &[Vec<u8>],

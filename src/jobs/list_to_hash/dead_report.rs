@@ -36,8 +36,8 @@ struct DeadItems {
 }
 
 impl DeadReport {
-    /// Records that `count` items were put on the dead list, of which `first` is one, and that `dropped` others
-    /// had to go for these. Logs it, unless that was done less than a minute ago.
+    /// Records that `count` items were put on the dead list, of which `first` is one, and that `dropped`
+    /// others had to go for these. Logs it, unless that was done less than a minute ago.
     pub(super) fn record(&self, count: usize, first: &[u8], reason: &'static str, dropped: u64) {
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex};
 use super::{Job, redis_server};
 use crate::config::ListToHashConfig as Section;
 use crate::error::{ConfigFault, Fault};
-use crate::host;
 use crate::pipeline;
 use crate::queue::{BatchSlots, QueueKeys, QueueLease, Taker, Targets};
 use crate::redis::{Health, Link};
@@ -75,13 +74,7 @@ impl Job for ListToHash {
             no_hashes: Mutex::new(HashMap::new()),
             dead: dead_report::DeadReport::default(),
         });
-        let here = host::name().unwrap_or_default();
-        let targets = Targets {
-            process: format!("{here}, process {}", std::process::id()),
-            server: ar.shared_address(&here),
-            database: ar.database,
-            hashes: hashes.iter().cloned().collect(),
-        };
+        let targets = Targets::of(&ar, hashes);
         let source = source::Batches {
             taker: Taker::start(NAME, &list, &list_health, keys, slots, &lease, targets)?,
             counters: Arc::clone(&self.counters),

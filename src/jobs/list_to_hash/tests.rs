@@ -295,8 +295,8 @@ fn a_batch_that_was_taken_over_is_not_done() {
     }
 }
 
-/// The answer to the deletion of a batch list was lost, and no heartbeat was accepted for a while: the list is
-/// gone because the batch is done, although nobody else is there.
+/// The answer to the deletion of a batch list was lost, and no heartbeat was accepted for a while: the list
+/// is gone because the batch is done, although nobody else is there.
 #[test]
 fn a_batch_whose_deletion_had_no_answer_is_done() {
     let mut bench = Bench::of(None, Duration::from_millis(600));

@@ -103,8 +103,8 @@ impl Deleter {
             log::info!("{NAME}: another pandad took over {items} while this one sent no heartbeat");
         } else {
             log::error!(
-                "{NAME}: {items} of a batch are gone from the list's server, and no other pandad works on the \
-                 list: the server has lost data, by a restart, a failover or a FLUSHALL"
+                "{NAME}: {items} of a batch are gone from the list's server, and no other pandad works on \
+                 the list: the server has lost data, by a restart, a failover or a FLUSHALL"
             );
         }
         Ok(0)

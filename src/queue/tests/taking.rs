@@ -40,8 +40,8 @@ fn items_stand_on_a_batch_list_until_they_are_done() {
 fn instances_that_delete_from_other_hashes_notice_each_other() {
     let redis = FakeRedis::start();
     let of = |hashes: &[&str]| {
-        let hashes = hashes.iter().map(|hash| (*hash).to_owned()).collect();
-        let mut instance = Instance::with_targets(&redis, Targets { hashes, ..Targets::default() });
+        let hashes: Vec<String> = hashes.iter().map(|hash| (*hash).to_owned()).collect();
+        let mut instance = Instance::with_targets(&redis, Targets::of(&redis.server(), &hashes));
         assert!(instance.taker.take(Instant::now()).is_none());
         instance
     };
