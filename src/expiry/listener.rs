@@ -131,6 +131,11 @@ impl Listener {
             Err(refusal @ RedisError::Refused { .. }) if !self.listening && channels.len() > 1 => {
                 self.give_up_deadlines(&refusal);
             }
+            Err(error) if !self.listening && error.is_close() => {
+                let why = "the connection is closed at SUBSCRIBE, as proxies do that pass on no events: name \
+                           the Redis server itself in the .inv";
+                return Err(RedisError::Lost(why.to_owned()));
+            }
             Err(error) => return Err(error),
         }
         Ok(())

@@ -42,7 +42,6 @@ pub(super) fn hand_back(
     }
     if sure && self::holding(connection, keys, instance, slots.used())?.is_empty() {
         connection.ask(cmd("HDEL").arg(keys.instances()).arg(instance))?;
-        connection.ask(cmd("HDEL").arg(keys.targets()).arg(instance))?;
     }
     Ok(handed_back)
 }

@@ -11,7 +11,7 @@ use super::heartbeat::InstanceHeartbeat;
 use super::items::Items;
 use super::keys::QueueKeys;
 use super::lease::{LeaseTerm, QueueLease};
-use super::moves::{MoveCommand, MoveReplies};
+use super::moves::{ClosedMoves, MoveCommand, MoveReplies};
 use super::orphans::{self, Orphan, Orphans};
 use super::slot::BatchSlots;
 use super::targets::{TargetComparison, Targets};
@@ -44,6 +44,7 @@ pub struct Taker {
     largest: usize,
     /// The length of the work list, as last read.
     waiting: u64,
+    closed_moves: ClosedMoves,
     backoff: Backoff,
     not_before: Instant,
     /// Items that were taken over from other instances and not reported yet.
@@ -85,6 +86,7 @@ impl Taker {
             requests: Requests::default(),
             largest: 0,
             waiting: 0,
+            closed_moves: ClosedMoves::new(format!("{job}: {server}")),
             backoff: Backoff::new(PAUSE_MIN, PAUSE_MAX),
             not_before: Instant::now(),
             taken_over: 0,
@@ -144,10 +146,13 @@ impl Taker {
         let sure = !self.orphans.has_suspects();
         let mut last = cmd("DEL");
         last.arg(keys.heartbeat(instance)).arg(keys.beat(instance));
+        let mut withdraw = cmd("HDEL");
+        withdraw.arg(keys.targets()).arg(instance);
         let ended = self.link.doing("end").once(|connection| {
             let handed_back = hand_back(connection, keys, instance, slots, sure);
             // If this fails, the key expires by itself and other instances check the batch lists.
             connection.ask(&last)?;
+            connection.ask(&withdraw)?;
             handed_back
         });
         // The link has logged the error.
@@ -250,6 +255,7 @@ impl Taker {
     fn move_items(&mut self, key: &str, items: &mut Items, unsure: &mut bool) -> Result<(), Fault> {
         let (register, keys) = (self.registration(), &self.keys);
         let (moves, waiting, requests) = (&mut self.moves, &mut self.waiting, &mut self.requests);
+        let closed_moves = &mut self.closed_moves;
         let mut moved = MoveReplies::new(items, self.largest);
         let done = self.link.doing("take").once(|connection| {
             let moves = match moves {
@@ -261,7 +267,9 @@ impl Taker {
                 requests.add(cmd("LLEN").arg(&keys.list));
                 moved.begin();
                 *unsure = true;
-                connection.ask_each(requests, |answer| moved.receive(answer))?;
+                let answered = connection.ask_each(requests, |answer| moved.receive(answer));
+                closed_moves.record(answered.as_ref().err());
+                answered?;
                 *unsure = false;
                 moved.end()
             };
@@ -296,6 +304,12 @@ impl Taker {
     #[cfg(test)]
     pub(super) fn scan_now(&mut self) {
         self.orphans = Orphans::new(Duration::from_secs(30), Instant::now());
+    }
+
+    /// Whether it was logged that the server closes the connection at each move.
+    #[cfg(test)]
+    pub(super) fn closed_moves_logged(&self) -> bool {
+        self.closed_moves.is_logged()
     }
 
     /// How many other instances have other targets.

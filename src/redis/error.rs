@@ -70,7 +70,7 @@ impl RedisError {
     }
 
     /// Whether the server has closed the connection.
-    pub(super) fn is_close(&self) -> bool {
+    pub fn is_close(&self) -> bool {
         matches!(self, RedisError::Lost(why) if why == CLOSED_TEXT)
     }
 

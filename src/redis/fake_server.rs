@@ -229,6 +229,10 @@ impl Session {
             }
             "EXEC" => {
                 data.expire();
+                if let Some((key, text)) = data.writes_before_exec.take() {
+                    data.change(key.as_bytes());
+                    data.keys.insert(key.into_bytes(), FakeValue::Text(text.into_bytes()));
+                }
                 let is_same =
                     |(key, count): (Bytes, u64)| data.changes.get(&key).copied().unwrap_or(0) == count;
                 let holds = std::mem::take(&mut self.watched).into_iter().all(is_same);

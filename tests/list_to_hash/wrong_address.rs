@@ -14,7 +14,7 @@ const KAFKA: &str = "this is a Kafka broker: set the host and the port of the Re
 /// One line for each server, not one for each try, and every job goes on when the address is right.
 #[test]
 fn sentinel_and_kafka_are_named() {
-    let queue = Queue::up(NEWEST, 100);
+    let queue = Queue::up(NEWEST, 10);
     let sentinel = Redis::sentinel(NEWEST, queue.list.port);
     let kafka = brokers().pop().unwrap();
     let (_, kafka_port) = kafka.address.rsplit_once(':').unwrap();

@@ -126,6 +126,17 @@ fn it_goes_on_without_the_channels_of_deadlines() {
     bench.receives("k:a");
 }
 
+/// Proxies such as twemproxy know no SUBSCRIBE, and close the connection.
+#[test]
+fn a_proxy_without_subscribe_is_named() {
+    let redis = FakeRedis::start();
+    redis.data().loses_answers.insert("SUBSCRIBE".to_owned());
+    let (context, _owner) = context_on(Reconciliation::Off, redis.port(), 1000);
+    context.listen_state.set_leased_elsewhere(false);
+    let why = Listener::new(&context).listen().unwrap_err().to_string();
+    assert!(why.contains("closed at SUBSCRIBE") && why.contains("name the Redis server itself"), "{why}");
+}
+
 /// Services that others run refuse CONFIG or answer it with nothing, and pandad says which.
 #[test]
 fn what_config_says_is_told_as_it_is() {

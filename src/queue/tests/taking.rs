@@ -153,6 +153,23 @@ fn a_move_without_an_answer_is_looked_into() {
     assert_eq!(instance.slots.used(), 5, "the server may still move something to the first list");
 }
 
+/// Proxies such as twemproxy do not know the command, and nothing would ever be taken, untold.
+#[test]
+fn a_server_that_moves_nothing_is_told() {
+    let redis = FakeRedis::start();
+    redis.push(LIST, &["a"]);
+    let mut instance = Instance::of(&redis);
+    redis.data().loses_answers.insert("BLMOVE".to_owned());
+    let until = Instant::now() + LONG;
+    while !instance.taker.closed_moves_logged() {
+        assert!(Instant::now() < until, "it is not told");
+        assert!(instance.taker.take(Instant::now() + Duration::from_millis(50)).is_none());
+    }
+    redis.data().loses_answers.clear();
+    assert_eq!(items(&instance.takes()), ["a"], "it tries again for ever");
+    assert!(!instance.taker.closed_moves_logged());
+}
+
 /// As above, and the instance ends before it has looked: others must be able to find the item.
 #[test]
 fn an_instance_that_is_not_sure_stays_in_the_register() {
