@@ -212,6 +212,7 @@ impl Session {
                 let why = "EXECABORT Transaction discarded because of previous errors.";
                 return Reply::Error(why.to_owned());
             }
+            "SUBSCRIBE" if data.loses_answers.contains(name) => return Reply::Nothing,
             "SUBSCRIBE" => {
                 for channel in args {
                     let confirmed = [b"subscribe".to_vec(), channel.clone()].map(Reply::Bulk);
