@@ -157,7 +157,6 @@ fn a_move_without_an_answer_is_looked_into() {
 #[test]
 fn a_server_that_moves_nothing_is_told() {
     let redis = FakeRedis::start();
-    redis.push(LIST, &["a"]);
     let mut instance = Instance::of(&redis);
     redis.data().loses_answers.insert("BLMOVE".to_owned());
     let until = Instant::now() + LONG;
@@ -166,6 +165,7 @@ fn a_server_that_moves_nothing_is_told() {
         assert!(instance.taker.take(Instant::now() + Duration::from_millis(50)).is_none());
     }
     redis.data().loses_answers.clear();
+    redis.push(LIST, &["a"]);
     assert_eq!(items(&instance.takes()), ["a"], "it tries again for ever");
     assert!(!instance.taker.closed_moves_logged());
 }
