@@ -213,18 +213,7 @@ impl Session {
                 return Reply::Error(why.to_owned());
             }
             "SUBSCRIBE" if data.loses_answers.contains(name) => return Reply::Nothing,
-            "SUBSCRIBE" => {
-                for channel in args {
-                    let confirmed = [b"subscribe".to_vec(), channel.clone()].map(Reply::Bulk);
-                    let confirmed = confirmed.into_iter().chain([Reply::Int(1)]).collect();
-                    let mut bytes = Vec::new();
-                    encode(&Reply::Array(confirmed), &mut bytes);
-                    self.to.write_all(&bytes).unwrap();
-                    data.listeners.push((channel, self.to.try_clone().unwrap()));
-                }
-                self.listens = true;
-                return Reply::Nothing;
-            }
+            "SUBSCRIBE" => return self.subscribe(&mut data, args),
             "PING" if self.listens => {
                 return Reply::Array(vec![Reply::Bulk(b"pong".to_vec()), Reply::Bulk(Vec::new())]);
             }
@@ -260,5 +249,18 @@ impl Session {
             },
         }
         Reply::Ok
+    }
+
+    fn subscribe(&mut self, data: &mut FakeData, channels: Vec<Bytes>) -> Reply {
+        for channel in channels {
+            let confirmed = [b"subscribe".to_vec(), channel.clone()].map(Reply::Bulk);
+            let confirmed = confirmed.into_iter().chain([Reply::Int(1)]).collect();
+            let mut bytes = Vec::new();
+            encode(&Reply::Array(confirmed), &mut bytes);
+            self.to.write_all(&bytes).unwrap();
+            data.listeners.push((channel, self.to.try_clone().unwrap()));
+        }
+        self.listens = true;
+        Reply::Nothing
     }
 }
