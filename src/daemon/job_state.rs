@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::HEALTHY_AFTER;
 use super::job_thread::{JobEvent, JobFailure};
-use crate::report::Counters;
+use crate::report::{Counters, Phase};
 
 /// One job, according to the reports of its thread.
 #[derive(Debug)]
@@ -45,13 +45,19 @@ impl WatchedJob {
             }
             JobEvent::Ended(failure) => {
                 self.has_ended = true;
-                failure.is_some_and(|failure| self.fail(failure, now))
+                match failure {
+                    Some(failure) => self.fail(failure, now),
+                    None => {
+                        self.counters.phase.set(Phase::Ended);
+                        false
+                    }
+                }
             }
         }
     }
 
     fn fail(&mut self, failure: JobFailure, now: Instant) -> bool {
-        self.counters.failed.store(true, Relaxed);
+        self.counters.phase.set(Phase::Failed { why: failure.why.clone() });
         let earlier = self.failed.take();
         let since = earlier.as_ref().map_or(now, |earlier| earlier.since);
         let is_new = earlier.is_none_or(|earlier| earlier.failure != failure);
@@ -68,7 +74,7 @@ impl WatchedJob {
             })
         };
         if let Some(failed) = self.failed.take_if(runs) {
-            self.counters.failed.store(false, Relaxed);
+            self.counters.phase.set(Phase::Running);
             let took = now.saturating_duration_since(failed.since).as_secs_f64();
             log::info!("{}: running again; it had failed for {took:.1} s", self.name);
         }
@@ -105,7 +111,7 @@ mod tests {
         let began = Instant::now();
         assert!(job.may_run() && job.failure().is_none());
         assert!(job.take(failed("one"), began));
-        assert!(!job.may_run() && job.failure().is_some() && job.counters.failed.load(Relaxed));
+        assert!(!job.may_run() && job.failure().is_some() && job.counters.phase.has_failed());
         job.counters.done.fetch_add(1, Relaxed);
         job.refresh(began + HEALTHY_AFTER * 2);
         assert!(!job.may_run(), "it was not tried again");
@@ -119,7 +125,7 @@ mod tests {
         assert!(!job.take(JobEvent::TriedAgain, began));
         job.counters.done.fetch_add(1, Relaxed);
         job.refresh(began);
-        assert!(job.failure().is_none() && !job.counters.failed.load(Relaxed), "it makes progress");
+        assert!(job.failure().is_none() && !job.counters.phase.has_failed(), "it makes progress");
         assert!(job.take(failed("two"), began), "what is over is new when it comes again");
         assert!(!job.take(JobEvent::TriedAgain, began));
         job.refresh(began + HEALTHY_AFTER - Duration::from_millis(1));

@@ -20,7 +20,7 @@ use super::rate_limiter::RateLimiter;
 use super::remembered_deadlines::RememberedDeadlines;
 use super::server_clock::ServerClock;
 use crate::redis::{Health, Link, RedisServer};
-use crate::report::Counters;
+use crate::report::{Conditions, Counters};
 
 /// Each of the queues of deadlines and of awaited keys may take this fraction (one divided by the number) of
 /// the memory for deadlines.
@@ -47,9 +47,10 @@ pub struct WatchedServer {
 }
 
 impl WatchedServer {
-    /// `job` is the first word of the log lines about the server's outages.
-    pub fn new(job: &str, server: RedisServer) -> Self {
-        Self { health: Health::new(job, &server), server: Arc::new(server) }
+    /// `job` is the first word of the log lines about the server's outages; the server's state is one of
+    /// the job's `conditions`.
+    pub fn new(job: &str, server: RedisServer, conditions: &Conditions) -> Self {
+        Self { health: Health::new(job, &server, conditions), server: Arc::new(server) }
     }
 
     /// A link for one caller. Its connection is opened when it is needed.
@@ -202,7 +203,7 @@ pub(super) mod tests {
             client_name: String::new(),
             left_out: crate::redis::LeftOutCommands::default(),
         };
-        let watched = WatchedServer::new("test", server);
+        let watched = WatchedServer::new("test", server, &Conditions::default());
         let config = WatchConfig {
             job: "test",
             expire: watched.clone(),

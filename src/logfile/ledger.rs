@@ -3,6 +3,7 @@
 
 mod files;
 mod periods;
+mod positions;
 mod refused;
 mod taken_over;
 mod together;
@@ -181,13 +182,6 @@ impl Ledger {
         let inner = self.lock();
         let (index, _) = inner.state.find(partition)?;
         Some((index, *inner.written.get(&index)?))
-    }
-
-    /// The assigned partitions and their written positions.
-    pub fn assigned(&self) -> Vec<(TopicPartition, i64)> {
-        let inner = self.lock();
-        let name = |index| inner.state.partitions.get(index).map(|state| state.partition.clone());
-        inner.written.iter().filter_map(|(index, written)| Some((name(index)?, *written))).collect()
     }
 
     /// No partition is assigned any more. Nothing is written until a partition is resumed.

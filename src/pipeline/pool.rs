@@ -38,7 +38,8 @@ pub(super) fn work<W: Worker, E: PipelineError>(
     run: &PipelineRun<E>,
 ) {
     let mut worker = build();
-    let mut outage = Outage::new(format!("{}: worker", run.name));
+    let mut outage =
+        Outage::new(format!("{}: worker", run.name)).shown_as(run.counters.conditions.thing("a worker"));
     for (ticket, polled) in tasks {
         let mut backoff = Backoff::new(RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX);
         let (outcome, bytes) = loop {

@@ -22,6 +22,7 @@ pub(super) struct PipelineRun<E> {
 
 impl<E: PipelineError> PipelineRun<E> {
     pub(super) fn new(name: &str, stop: &Stop, counters: &Arc<Counters>) -> Self {
+        counters.phase.begin_run();
         Self {
             name: name.to_owned(),
             stop: stop.clone(),

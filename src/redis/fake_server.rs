@@ -14,6 +14,7 @@ pub use data::{FakeData, FakeValue};
 use data::{Bytes, Reply, encode, number};
 
 use super::{Health, LeftOutCommands, Link, RedisServer, ServerAddress};
+use crate::report::Conditions;
 
 /// See the module. Clones are the same server.
 #[derive(Clone)]
@@ -56,7 +57,7 @@ impl FakeRedis {
     }
 
     pub fn health(&self) -> Health {
-        Health::new("test", &self.server())
+        Health::new("test", &self.server(), &Conditions::default())
     }
 
     pub fn link(&self) -> Link {

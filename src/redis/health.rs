@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::server::RedisServer;
-use crate::report::Outage;
+use crate::report::{Conditions, Outage, ServerKind};
 
 /// Whether one server serves one job. All links of the job to the server share this, so that an outage is
 /// logged once.
@@ -24,9 +24,11 @@ struct HealthState {
 }
 
 impl Health {
-    /// Log lines begin with `job` and the server.
-    pub fn new(job: &str, server: &RedisServer) -> Self {
-        let outage = Outage::new(format!("{job}: {server}"));
+    /// Log lines begin with `job` and the server; whoever looks at the process sees the server among these
+    /// conditions.
+    pub fn new(job: &str, server: &RedisServer, conditions: &Conditions) -> Self {
+        let shown = conditions.server(ServerKind::Redis, server.to_string());
+        let outage = Outage::new(format!("{job}: {server}")).shown_as(shown);
         Self { state: Arc::new(Mutex::new(HealthState { outage, down: BTreeSet::new() })), role: "" }
     }
 
@@ -47,7 +49,7 @@ impl Health {
     pub fn up(&self) -> bool {
         let mut state = self.lock();
         let was_down = state.down.remove(self.role);
-        if was_down && state.down.is_empty() {
+        if state.down.is_empty() {
             state.outage.up(Instant::now(), "back");
         }
         was_down

@@ -1,11 +1,13 @@
-//! The counters of a job and the state line made of them.
+//! The counters of a job.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+use super::conditions::Conditions;
 use super::job_health::JobHealth;
+use super::partitions::{Glass, PartitionView};
+use super::phase::PhaseCell;
 
 /// The unit that a job counts. It decides the form of the state line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,9 @@ pub struct Counters {
     pub fields: AtomicU64,
     /// How much work the source had and had not done, at the last count.
     pub lag: AtomicU64,
+    /// Of how many partitions nobody has said yet how many records are behind. As long as nobody knows
+    /// which partitions there are, it is not 0 either.
+    pub lag_unknown: AtomicU64,
     /// Partitions that are blocked: nothing can be read at their next offset.
     pub blocked: AtomicU64,
     /// Records deleted at the broker before they were read, or keys received and dropped for
@@ -48,8 +53,12 @@ pub struct Counters {
     pub found: AtomicU64,
     /// The largest lateness of the last minute or two, in microseconds.
     pub late_us: AtomicU64,
-    /// Whether the job has failed for good. It is then only tried again now and then.
-    pub failed: AtomicBool,
+    /// In which phase of its life the job is.
+    pub phase: PhaseCell,
+    /// The job's servers, and whatever else it may have to wait for.
+    pub conditions: Conditions,
+    /// The partitions that the job reads, for a job that reads any.
+    pub partitions: Glass<Vec<PartitionView>>,
     /// Whether another pandad does the work.
     pub standby: AtomicBool,
     /// Records that were refused because they did not continue the written ones, and were fetched again.
@@ -74,14 +83,16 @@ pub struct Counters {
 impl Counters {
     /// Counters at zero for the job of this name, to be shared by its stages.
     pub fn shared(name: &str, unit: CountedUnit) -> Arc<Self> {
+        let conditions = Conditions::default();
         Arc::new(Self {
             unit,
             started: Instant::now(),
-            health: JobHealth::new(name),
+            health: JobHealth::new(name).shown_as(conditions.thing("the job")),
             done: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             fields: AtomicU64::new(0),
             lag: AtomicU64::new(0),
+            lag_unknown: AtomicU64::new(1),
             blocked: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
@@ -89,7 +100,9 @@ impl Counters {
             unsettled: AtomicU64::new(0),
             found: AtomicU64::new(0),
             late_us: AtomicU64::new(0),
-            failed: AtomicBool::new(false),
+            phase: PhaseCell::default(),
+            conditions,
+            partitions: Glass::default(),
             standby: AtomicBool::new(false),
             refetched: AtomicU64::new(0),
             filtered: AtomicU64::new(0),
@@ -100,6 +113,11 @@ impl Counters {
             disk_refuses: AtomicBool::new(false),
             oldest_unsettled: AtomicU64::new(0),
         })
+    }
+
+    /// The unit that the job counts.
+    pub fn unit(&self) -> CountedUnit {
+        self.unit
     }
 
     /// Records when the oldest write that is not settled was made; `None` if everything is settled.
@@ -121,71 +139,18 @@ impl Counters {
     }
 }
 
-impl fmt::Display for Counters {
-    /// The figures of the state line. Those at its end are shown only if they are not 0.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [done, bytes, fields, lag] =
-            [&self.done, &self.bytes, &self.fields, &self.lag].map(|counter| counter.load(Relaxed));
-        match self.unit {
-            CountedUnit::Records => write!(
-                f,
-                "records {done}, bytes {bytes}, lag {lag}, oldest unsettled {} ms, disk {}",
-                self.oldest_unsettled_ms(),
-                if self.disk_refuses.load(Relaxed) { "refuses writes" } else { "ok" },
-            )?,
-            CountedUnit::Keys => {
-                let late = self.late_us.load(Relaxed) as f64 / 1000.0;
-                let standby = if self.standby.load(Relaxed) { ", standby" } else { "" };
-                write!(f, "keys {done}, waiting {lag}, late {late:.1} ms{standby}")?;
-            }
-            CountedUnit::Items => write!(f, "items {done}, fields {fields}, waiting {lag}")?,
-        }
-        for (name, counter) in [
-            ("blocked", &self.blocked),
-            ("lost", &self.lost),
-            ("skipped", &self.skipped),
-            ("overflowed", &self.overflowed),
-            ("unsettled", &self.unsettled),
-            ("found", &self.found),
-            ("filtered", &self.filtered),
-            ("fetched again", &self.refetched),
-            ("dead", &self.dead),
-            ("came back", &self.came_back),
-            ("taken over", &self.taken_over),
-            ("panics", &self.panics),
-        ] {
-            match counter.load(Relaxed) {
-                0 => {}
-                count => write!(f, ", {name} {count}")?,
-            }
-        }
-        if self.failed.load(Relaxed) {
-            f.write_str(", failed")?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_state_line_names_every_figure() {
+    fn nothing_unsettled_has_no_age() {
         let counters = Counters::shared("test", CountedUnit::Records);
-        counters.done.store(7, Relaxed);
-        counters.blocked.store(1, Relaxed);
-        counters.lost.store(2, Relaxed);
-        counters.skipped.store(3, Relaxed);
-        counters.set_oldest_unsettled(Some(Instant::now()));
-        let line = counters.to_string();
-        assert!(line.starts_with("records 7, bytes 0, lag 0, oldest unsettled "), "{line}");
-        assert!(line.ends_with("disk ok, blocked 1, lost 2, skipped 3"), "{line}");
+        let since = counters.started.checked_sub(std::time::Duration::ZERO);
+        counters.set_oldest_unsettled(since);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert!(counters.oldest_unsettled_ms() > 0);
         counters.set_oldest_unsettled(None);
         assert_eq!(counters.oldest_unsettled_ms(), 0);
-        let counters = Counters::shared("test", CountedUnit::Items);
-        counters.dead.store(3, Relaxed);
-        counters.failed.store(true, Relaxed);
-        assert_eq!(counters.to_string(), "items 0, fields 0, waiting 0, dead 3, failed");
     }
 }

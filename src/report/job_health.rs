@@ -5,6 +5,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::conditions::Condition;
 use super::outage::Outage;
 
 /// Where a job can be stuck.
@@ -16,6 +17,31 @@ pub enum Stage {
     Writing,
     /// Written lines cannot be made durable, or the run failed in another way.
     Settling,
+}
+
+/// What the disk of a job does, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskState {
+    /// Nothing is known against it.
+    Ok,
+    /// The files cannot be opened.
+    NotOpened,
+    /// It refuses writes.
+    RefusesWrites,
+    /// What was written cannot be made durable, or the run failed in another way.
+    NotSettled,
+}
+
+impl DiskState {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            DiskState::Ok => "ok",
+            DiskState::NotOpened => "not_opened",
+            DiskState::RefusesWrites => "refuses_writes",
+            DiskState::NotSettled => "not_settled",
+        }
+    }
 }
 
 /// See the module. Shared by the stages of one job.
@@ -37,6 +63,14 @@ impl JobHealth {
     pub fn new(subject: impl Into<String>) -> Self {
         let state = JobHealthState { outage: Outage::new(subject), stuck: Vec::new(), last: Instant::now() };
         Self { state: Mutex::new(state) }
+    }
+
+    /// Whoever looks at the process sees it as `condition`.
+    #[must_use]
+    pub fn shown_as(self, condition: Condition) -> Self {
+        let JobHealthState { outage, stuck, last } =
+            self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Self { state: Mutex::new(JobHealthState { outage: outage.shown_as(condition), stuck, last }) }
     }
 
     fn lock(&self) -> MutexGuard<'_, JobHealthState> {
@@ -69,6 +103,17 @@ impl JobHealth {
     /// Whether any stage is stuck.
     pub fn is_down(&self) -> bool {
         !self.lock().stuck.is_empty()
+    }
+
+    /// What the disk does, by the stage that is stuck first.
+    pub fn disk(&self) -> DiskState {
+        let stuck = &self.lock().stuck;
+        match () {
+            () if stuck.contains(&Stage::Opening) => DiskState::NotOpened,
+            () if stuck.contains(&Stage::Writing) => DiskState::RefusesWrites,
+            () if stuck.contains(&Stage::Settling) => DiskState::NotSettled,
+            () => DiskState::Ok,
+        }
     }
 
     /// Ends outages that no stage has reported again for `after`. Such an outage is over, although no stage

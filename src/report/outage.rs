@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::conditions::Condition;
+
 /// Something that may be down: a server, a disk, a partition.
 #[derive(Debug)]
 pub struct Outage {
@@ -10,12 +12,14 @@ pub struct Outage {
     log_after: Duration,
     since: Option<Instant>,
     logged: bool,
+    /// Where the outage is shown from its first moment, logged or not.
+    shown: Option<Condition>,
 }
 
 impl Outage {
     /// `subject` is the beginning of both log lines, e.g. `kafka_to_file: Kafka`.
     pub fn new(subject: impl Into<String>) -> Self {
-        Self { subject: subject.into(), log_after: Duration::ZERO, since: None, logged: false }
+        Self { subject: subject.into(), log_after: Duration::ZERO, since: None, logged: false, shown: None }
     }
 
     /// Changes the outage so that it is logged only if it lasts at least this long.
@@ -24,10 +28,19 @@ impl Outage {
         Self { log_after, ..self }
     }
 
+    /// Changes the outage so that whoever looks at the process sees it as `condition`.
+    #[must_use]
+    pub fn shown_as(self, condition: Condition) -> Self {
+        Self { shown: Some(condition), ..self }
+    }
+
     /// Records that the subject does not work, because of `why`. Logged once, when the outage
     /// has lasted long enough.
     pub fn down(&mut self, now: Instant, why: &str) {
         let since = *self.since.get_or_insert(now);
+        if let Some(shown) = &mut self.shown {
+            shown.down(since, why);
+        }
         if !self.logged && now.saturating_duration_since(since) >= self.log_after {
             self.logged = true;
             log::warn!("{}: {why}; waiting", self.subject);
@@ -37,6 +50,9 @@ impl Outage {
     /// Records that the subject works. Logged, with `what` and the time it took, if the outage
     /// was logged.
     pub fn up(&mut self, now: Instant, what: &str) {
+        if let Some(shown) = &mut self.shown {
+            shown.up(now);
+        }
         let since = self.since.take();
         if let Some(since) = since.filter(|_| std::mem::take(&mut self.logged)) {
             let took = now.saturating_duration_since(since).as_secs_f64();
@@ -46,8 +62,8 @@ impl Outage {
 
     /// Forgets an outage that was not logged yet, because a larger outage includes it.
     pub fn forget_unlogged(&mut self) {
-        if !self.logged {
-            self.since = None;
+        if !self.logged && self.since.take().is_some() {
+            self.shown.iter_mut().for_each(Condition::forget);
         }
     }
 

@@ -30,7 +30,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("queue", "redis host threads error backoff"),
     ("expiry", "redis host report threads plural error backoff"),
     ("config", "error line_template path_template log_names moment pattern time_zone"),
-    ("report", "error"),
+    ("report", "plural error"),
     ("shutdown", "threads error"),
     // pandad's own log is below all modules that log through the crate `log`.
     ("logging", "threads plural"),

@@ -48,8 +48,10 @@ impl Job for ExpiredToListJob {
     fn run(&mut self, stop: &Stop) -> Result<(), Fault> {
         let Section { group_name, worker_name, workers, prefix, expire, list, list_key, .. } = &self.section;
         let client = format!("{group_name}:{worker_name}");
-        let expire = WatchedServer::new(NAME, redis_server("redis_kv_expire", expire, &client));
-        let list = WatchedServer::new(NAME, redis_server("redis_list", list, &client));
+        let watched = |name, redis| {
+            WatchedServer::new(NAME, redis_server(name, redis, &client), &self.counters.conditions)
+        };
+        let (expire, list) = (watched("redis_kv_expire", expire), watched("redis_list", list));
         let inbox = Inbox::new(NAME, self.memory);
         log::info!(
             "{NAME}: running, keys that expire on {} go to {list_key} on {}",

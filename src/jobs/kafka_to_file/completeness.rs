@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// See the module.
 #[derive(Clone)]
 pub(super) struct Completeness {
-    pub(super) watermarks: Watermarks,
+    watermarks: Watermarks,
     routing: Routing,
     /// How long records of a period are waited for.
     grace: i64,

@@ -13,6 +13,7 @@ use super::formatter::FormattedBatch;
 use super::run_error::{RunError, cannot_sync};
 use super::source::Feedback;
 use super::split::split;
+use super::watermarks::Watermarks;
 use super::write_gate::WriteGate;
 use crate::backoff::Backoff;
 use crate::error::Fault;
@@ -45,6 +46,7 @@ pub(super) struct FileAppender {
     changes: Vec<PositionChange>,
     /// Whether outcomes wait until they may be written.
     pub(super) is_held: bool,
+    watermarks: Watermarks,
     /// Finishes the files of periods that are complete.
     completeness: Option<Completeness>,
     /// Why nothing is written to this file at present, while other files of the job go on.
@@ -62,12 +64,14 @@ struct FileRefusal {
 }
 
 impl FileAppender {
-    pub(super) fn new(path: PathBuf, end: FileEnd, ledger: Ledger) -> Self {
+    /// `watermarks` hear up to which time the records of a partition are written.
+    pub(super) fn new(path: PathBuf, end: FileEnd, ledger: Ledger, watermarks: Watermarks) -> Self {
         let (queue, writing, changes) = (VecDeque::new(), Vec::new(), Vec::new());
         Self {
             path,
             end,
             ledger,
+            watermarks,
             is_asked: false,
             reopened: None,
             queue,
@@ -309,8 +313,8 @@ impl FileAppender {
             self.report_written();
             gate.record_done(self.writing.iter().map(FormattedBatch::outcomes).sum());
             for batch in self.writing.drain(..) {
-                if let (Some(completeness), Some(time)) = (&self.completeness, batch.last_time) {
-                    completeness.watermarks.record_written(&batch.partition, time);
+                if let Some(time) = batch.last_time {
+                    self.watermarks.record_written(&batch.partition, time);
                 }
                 counters.done.fetch_add(batch.records, Relaxed);
                 counters.filtered.fetch_add(batch.filtered, Relaxed);

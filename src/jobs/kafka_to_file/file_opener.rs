@@ -16,7 +16,7 @@ use crate::logfile::{
     self, ClosedLog, FileSetOptions, LogFileOptions, OpenError, Reopener, RestartMemory, Rotation,
     RotationInterval, TopicFilesOptions,
 };
-use crate::report::{JobHealth, Stage};
+use crate::report::{Conditions, JobHealth, Stage};
 
 /// Which files the job has.
 enum JobFiles {
@@ -46,10 +46,10 @@ pub(super) struct FileOpener {
 }
 
 impl FileOpener {
-    pub(super) fn new(section: &Section) -> Self {
+    pub(super) fn new(section: &Section, conditions: &Conditions) -> Self {
         let options = log_file_options(section);
         Self {
-            files: files_of(section, &options),
+            files: files_of(section, &options, conditions),
             options,
             memory: RestartMemory::default(),
             lost_writes: false,
@@ -231,14 +231,17 @@ fn log_file_options(section: &Section) -> LogFileOptions {
     LogFileOptions { job: NAME, sync: file.sync == SyncPolicy::Always, rotation }
 }
 
-fn files_of(section: &Section, options: &LogFileOptions) -> JobFiles {
+fn files_of(section: &Section, options: &LogFileOptions, conditions: &Conditions) -> JobFiles {
     let (file, base, log_file) = (&section.log_file, section.journal(), options.clone());
     match section.files() {
         Some(mut paths) if !file.path.names_topic() => JobFiles::One(paths.pop().unwrap_or_default()),
         Some(paths) => {
             let of_topic = |topic: &String| TopicFile {
                 topic: topic.clone(),
-                health: Arc::new(JobHealth::new(format!("{NAME}: the topic {topic}"))),
+                health: Arc::new(
+                    JobHealth::new(format!("{NAME}: the topic {topic}"))
+                        .shown_as(conditions.thing(format!("the file of the topic {topic}"))),
+                ),
             };
             let names = section.kafka.topics.names().to_vec();
             let topics = names.iter().map(of_topic).collect();

@@ -59,7 +59,8 @@ pub(super) struct FormattedBatch {
     pub(super) is_part: bool,
     /// Which of the lines go to which file, if the path has placeholders. Each file is named once.
     pub(super) spans: Vec<RoutedSpan>,
-    /// The time of the last record in the range, if the path has placeholders.
+    /// The time of the last record in the range that has one; if the path has placeholders, the one that
+    /// decided its file.
     pub(super) last_time: Option<i64>,
 }
 
@@ -107,7 +108,7 @@ impl Worker for Formatter {
         lines.clear();
         let (mut records, mut filtered, mut reached) = (0, 0, fetched.from);
         let mut cuts = CutList::new(self.is_cut);
-        let (mut bytes, mut is_full) = (0, false);
+        let (mut bytes, mut is_full, mut last_time) = (0, false, None);
         let Self { line_formatter, router, scratch, .. } = self;
         if let Some(router) = router {
             router.begin();
@@ -124,6 +125,7 @@ impl Worker for Formatter {
             }
             bytes += own.len() - before;
             reached = record.offset + 1;
+            last_time = record.timestamp.filter(|time| *time >= 0).or(last_time);
             cuts.record(Cut { bytes, next: reached, records, filtered });
             is_full = bytes >= REPLY_LINES_BYTES_MAX || router.as_ref().is_some_and(LineRouter::is_full);
             if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -162,7 +164,7 @@ impl Worker for Formatter {
             cuts: cuts.cuts,
             is_part: false,
             spans,
-            last_time: router.as_ref().and_then(LineRouter::last_time),
+            last_time: router.as_ref().map_or(last_time, LineRouter::last_time),
         };
         Ok((outcome, bytes))
     }

@@ -73,12 +73,13 @@ pub(super) struct KafkaToFile {
 
 impl KafkaToFile {
     pub(super) fn new(section: Section, memory: u64, inv: String) -> Self {
-        let opener = FileOpener::new(&section);
+        let counters = Counters::shared(NAME, CountedUnit::Records);
+        let opener = FileOpener::new(&section, &counters.conditions);
         Self {
             section,
             memory,
             inv,
-            counters: Counters::shared(NAME, CountedUnit::Records),
+            counters,
             opened: None,
             has_left_group: false,
             fenced: None,
@@ -208,13 +209,16 @@ impl KafkaToFile {
         let group_client = self.group_client(cluster.clone(), &ledger, &topics, names)?;
         let gate = WriteGate::new(group_client.lease(), self.is_member());
         let watermarks = Watermarks::default();
+        let (seen, positions) = (watermarks.clone(), ledger.clone());
+        self.counters.partitions.set(move || seen.views(&positions.positions()));
         let grace = self.section.log_file.grace;
         let routing = self.opener.routing();
         let completeness = routing.map(|routing| Completeness::new(watermarks.clone(), routing, grace));
         let numbers = files.iter().map(|file| file.end.number()).collect();
         let paths = paths_by_number(&files);
         let appender = |OpenFile { path, end, topic }| {
-            let appender = FileAppender::new(path, end, ledger.clone()).guarded(gate.guard());
+            let appender =
+                FileAppender::new(path, end, ledger.clone(), watermarks.clone()).guarded(gate.guard());
             let appender = appender.finishing(completeness.clone());
             match topic {
                 Some(topic) => appender.among_others(topic.health),
@@ -235,6 +239,7 @@ impl KafkaToFile {
                 ledger: SharedLedger::new(router.clone(), ledger.clone(), numbers),
                 start: self.section.kafka.start,
                 inv: self.inv.clone(),
+                brokers: self.section.brokers.join(","),
                 counters: counters(),
                 gate: gate.clone(),
                 watermarks,
@@ -357,6 +362,7 @@ impl Job for KafkaToFile {
         let parts = self.assemble(log, stop)?;
         self.log_start();
         let ended = pipeline::run(NAME, &self.limits(), parts, stop, &self.counters);
+        self.counters.partitions.clear();
         self.close(&ledger, &paths);
         self.conclude(ended)
     }

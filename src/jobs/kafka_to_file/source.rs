@@ -7,6 +7,7 @@ mod file_refusals;
 mod membership;
 mod outages;
 mod partition;
+mod parts;
 mod start_log;
 mod sweep_pace;
 mod topics;
@@ -38,10 +39,9 @@ use backlog::Backlog;
 use membership::PendingRelease;
 use outages::{OutageCause, PartitionOutages};
 use partition::{NextFetch, TrackedPartition};
+pub(super) use parts::SourceParts;
 use sweep_pace::SweepPace;
 
-/// A shorter outage is not logged: errors while a coordinator loads end without help.
-const GROUP_OUTAGE_PATIENCE: Duration = Duration::from_secs(2);
 /// The longest wait for records while the source waits for an answer of the group.
 const GROUP_POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// The longest wait for records while the source does not wait for the group.
@@ -101,56 +101,7 @@ pub(super) struct KafkaSource {
     stop: Stop,
 }
 
-/// The parts of the source.
-pub(super) struct SourceParts {
-    pub(super) fetcher: Box<dyn Fetcher>,
-    pub(super) group_client: Box<dyn GroupClient>,
-    pub(super) ledger: SharedLedger,
-    pub(super) start: StartPolicy,
-    /// The path of the .inv.
-    pub(super) inv: String,
-    pub(super) counters: Arc<Counters>,
-    pub(super) gate: WriteGate,
-    pub(super) watermarks: Watermarks,
-    /// How long a member stays in its group while its disk accepts no writes: `kafka['full_disk_s']`.
-    pub(super) full_disk_patience: Duration,
-    /// Says whether a file is open that was not when the run began.
-    pub(super) is_file_back: Box<dyn Fn() -> bool + Send>,
-    pub(super) stop: Stop,
-}
-
 impl KafkaSource {
-    pub(super) fn new(from: SourceParts) -> Self {
-        Self {
-            fetcher: from.fetcher,
-            group_client: from.group_client,
-            ledger: from.ledger,
-            start: from.start,
-            inv: from.inv,
-            counters: from.counters,
-            partitions: BTreeMap::new(),
-            assignments: 0,
-            broker_outage: Outage::new(format!("{NAME}: Kafka")),
-            look_up_outage: Outage::new(format!("{NAME}: the look-up of leaders"))
-                .log_after(GROUP_OUTAGE_PATIENCE),
-            group_outage: Outage::new(format!("{NAME}: the group")).log_after(GROUP_OUTAGE_PATIENCE),
-            outages: PartitionOutages::default(),
-            sweep_pace: SweepPace::default(),
-            starts_logged: BTreeSet::new(),
-            backlog: None,
-            gate: from.gate,
-            watermarks: from.watermarks,
-            tasks: 0,
-            release: None,
-            has_left: false,
-            refused_since: None,
-            full_disk_patience: from.full_disk_patience,
-            refusing: BTreeSet::new(),
-            is_file_back: from.is_file_back,
-            stop: from.stop,
-        }
-    }
-
     /// The journal of this partition's file.
     fn ledger_of(&self, partition: &TopicPartition) -> Result<&Ledger, Fault> {
         self.ledger.of(partition).ok_or_else(|| Fault::Fatal(format!("{partition}: has no log file")))
@@ -315,6 +266,9 @@ impl KafkaSource {
 
     /// Updates what the state line shows of the partitions.
     fn update_counters(&self) {
+        // While nobody knows which partitions there are, nobody knows how much is behind either.
+        let unknown = self.watermarks.unknown_count().max(usize::from(self.partitions.is_empty()));
+        self.counters.lag_unknown.store(unknown as u64, Relaxed);
         let lag = self.partitions.values().map(|tracked| tracked.lag).sum();
         self.counters.lag.store(lag, Relaxed);
         let refused = self.partitions.keys().filter(|partition| self.is_refused(partition)).count();

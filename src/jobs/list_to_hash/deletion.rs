@@ -170,8 +170,11 @@ impl DeleterContext {
     /// hashes.
     fn record_no_hash(&self, hash: &str, error: &RedisError) {
         let mut no_hashes = self.no_hashes.lock().unwrap_or_else(PoisonError::into_inner);
-        let subject = format!("{NAME}: the key {hash}");
-        no_hashes.entry(hash.to_owned()).or_insert_with(|| Outage::new(subject)).down(
+        let outage = || {
+            let shown = self.counters.conditions.thing(format!("the key {hash}"));
+            Outage::new(format!("{NAME}: the key {hash}")).shown_as(shown)
+        };
+        no_hashes.entry(hash.to_owned()).or_insert_with(outage).down(
             Instant::now(),
             &format!(
                 "this key holds no hash, so nothing is deleted from it; the deletion goes on with the \

@@ -25,11 +25,11 @@ pub(super) struct MarkerSettings {
 }
 
 impl MarkerSettings {
-    pub(super) fn new(expire: Arc<RedisServer>, ar: &RedisServer, prefix: String) -> Self {
+    pub(super) fn new(expire: Arc<RedisServer>, health: Health, ar: &RedisServer, prefix: String) -> Self {
         // The servers are compared as configured: two addresses of one server count as two servers.
         let one = expire.address == ar.address && expire.user == ar.user;
         Self {
-            health: Health::new(NAME, &expire),
+            health,
             databases: one.then_some((ar.database, expire.database)),
             expire,
             prefix: prefix.into_bytes(),

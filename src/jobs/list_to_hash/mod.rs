@@ -16,7 +16,7 @@ use crate::config::ListToHashConfig as Section;
 use crate::error::{ConfigFault, Fault};
 use crate::pipeline;
 use crate::queue::{BatchSlots, QueueKeys, QueueLease, Taker, Targets};
-use crate::redis::{Health, Link};
+use crate::redis::{Health, Link, RedisServer};
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
 
@@ -56,10 +56,12 @@ impl Job for ListToHash {
         let client = format!("{group_name}:{worker_name}");
         let list = Arc::new(redis_server("redis_list", list, &client));
         let ar = Arc::new(redis_server("redis_ar", ar, &client));
-        let (list_health, ar_health) = (Health::new(NAME, &list), Health::new(NAME, &ar));
+        let health = |server: &RedisServer| Health::new(NAME, server, &self.counters.conditions);
+        let (list_health, ar_health) = (health(&list), health(&ar));
         let markers = self.section.markers.as_ref().map(|markers| {
             let expire = Arc::new(redis_server("redis_kv_expire", &markers.expire, &client));
-            marker::MarkerSettings::new(expire, &ar, markers.prefix.clone())
+            let health = health(&expire);
+            marker::MarkerSettings::new(expire, health, &ar, markers.prefix.clone())
         });
         let keys = QueueKeys::new(list_key);
         let in_work = u32::try_from(*workers).unwrap_or(u32::MAX / 4) * BATCHES_PER_WORKER;

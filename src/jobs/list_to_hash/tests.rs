@@ -53,7 +53,8 @@ impl Bench {
         });
         let targets = Targets::default();
         let taker = Taker::start(NAME, &list.server(), &list.health(), keys, slots, &lease, targets).unwrap();
-        let markers = markers.map(|on| MarkerSettings::new(on.server(), &ar.server(), "K:".to_owned()));
+        let markers =
+            markers.map(|on| MarkerSettings::new(on.server(), on.health(), &ar.server(), "K:".to_owned()));
         let markers = markers.map(|markers| markers.for_worker());
         let worker = Deleter::new(ar.link(), list.link(), markers, Arc::clone(&shared));
         let bench = Self {
@@ -256,7 +257,8 @@ fn after_the_check_the_hashes_are_selected_again() {
     let ar = FakeRedis::start();
     let server = crate::redis::RedisServer { database: 2, ..(*ar.server()).clone() };
     let mut bench = Bench::over(ar.clone(), Some(&ar), LONG);
-    let markers = MarkerSettings::new(Arc::new(server), &ar.server(), "K:".to_owned()).for_worker();
+    let markers = MarkerSettings::new(Arc::new(server), ar.health(), &ar.server(), "K:".to_owned());
+    let markers = markers.for_worker();
     bench.worker = Deleter::new(ar.link(), bench.list.link(), Some(markers), Arc::clone(&bench.shared));
     let task = bench.polls(&["K:7_1"]);
     assert_eq!(bench.worker.work(&task), Ok(((), 0)));

@@ -110,6 +110,7 @@ impl KafkaSource {
             },
         };
         log::debug!("{NAME}: {} begins at {}", one.partition, start_text(&begin));
+        self.watermarks.assign(&one.partition);
         let lane = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
         let tracked = TrackedPartition::new(lane, resumed.position.unwrap_or(-1));
         self.partitions.insert(one.partition.clone(), tracked);
@@ -156,6 +157,7 @@ impl KafkaSource {
         self.log_backlog(true);
         self.partitions.clear();
         self.outages.clear();
+        self.watermarks.release_all();
         self.update_counters();
         if until.is_none() {
             // From here on the sink drops the outcomes in flight.

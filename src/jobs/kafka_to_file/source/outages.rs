@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::NAME;
+use crate::jobs::kafka_to_file::watermarks::Watermarks;
 use crate::kafka::FailureKind;
 use crate::record::TopicPartition;
 
@@ -91,6 +92,8 @@ struct LoggedOutage {
 /// The partitions that cannot be read.
 #[derive(Default)]
 pub(super) struct PartitionOutages {
+    /// Where whoever looks at the process sees them.
+    shown: Watermarks,
     partitions: BTreeMap<TopicPartition, PartitionOutage>,
     logged: BTreeMap<u64, LoggedOutage>,
     /// How many lines were logged.
@@ -99,6 +102,11 @@ pub(super) struct PartitionOutages {
 }
 
 impl PartitionOutages {
+    /// No outages yet. They are seen in `shown` from their first moment, logged or not.
+    pub(super) fn shown_in(shown: Watermarks) -> Self {
+        Self { shown, ..Self::default() }
+    }
+
     /// Records that a partition cannot be read at this offset (-1: not known yet).
     pub(super) fn begin(
         &mut self,
@@ -126,7 +134,11 @@ impl PartitionOutages {
         if outage.cause.common() != common {
             outage.cause_since = now;
         }
+        let is_news = outage.cause != cause || outage.since == now;
         (outage.offset, outage.cause) = (offset, cause);
+        if is_news {
+            self.shown.set_blocked(partition, Some((outage.since, outage.cause.text())));
+        }
         let lasts_since = match outage.line.and_then(|line| self.logged.get(&line)) {
             None => outage.since,
             // Other partitions of the line can be read again, and this one now waits for another cause.
@@ -142,6 +154,7 @@ impl PartitionOutages {
     /// Records that a partition can be read.
     pub(super) fn end(&mut self, now: Instant, partition: &TopicPartition) {
         let Some(outage) = self.partitions.remove(partition) else { return };
+        self.shown.set_blocked(partition, None);
         if let Some(line) = outage.line {
             self.leave(now, line, |logged| logged.back += 1);
         }
@@ -249,13 +262,14 @@ impl PartitionOutages {
 
     /// Forgets the outages that were not logged yet: the outage of all brokers includes them.
     pub(super) fn forget_unlogged(&mut self) {
-        self.partitions.retain(|_, outage| outage.line.is_some());
+        let unlogged = self.partitions.extract_if(.., |_, outage| outage.line.is_none());
+        unlogged.for_each(|(partition, _)| self.shown.set_blocked(&partition, None));
         self.log_at = None;
     }
 
     /// Forgets everything: the partitions do not belong to this member any more.
     pub(super) fn clear(&mut self) {
-        *self = Self { lines: self.lines, ..Self::default() };
+        *self = Self { lines: self.lines, shown: self.shown.clone(), ..Self::default() };
     }
 
     /// How many waiting partitions were logged.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::jobs::kafka_to_file::file_opener::FileOpener;
+use crate::report::Conditions;
 
 pub(super) fn opener(dir: &Path) -> FileOpener {
     let text = format!(
@@ -12,7 +13,7 @@ pub(super) fn opener(dir: &Path) -> FileOpener {
         dir.display()
     );
     let config = crate::config::Config::parse(&text, Path::new("test.inv")).unwrap();
-    FileOpener::new(&config.kafka_to_file.unwrap())
+    FileOpener::new(&config.kafka_to_file.unwrap(), &Conditions::default())
 }
 
 /// After a failed sync, nothing in a file is believed that the journal does not know. That holds for each

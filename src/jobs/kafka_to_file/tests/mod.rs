@@ -159,6 +159,7 @@ impl Member {
             ledger: SharedLedger::new(router.clone(), ledger.clone(), vec![Some(log.writer.number())]),
             start,
             inv: "/etc/t.inv".to_owned(),
+            brokers: "127.0.0.1:9092".to_owned(),
             counters: Arc::clone(&counters),
             gate: gate.clone(),
             watermarks: Watermarks::default(),
@@ -167,8 +168,9 @@ impl Member {
             stop: stop.clone(),
         });
         let paths = vec![(log.writer.number(), path.clone())];
-        let file = FileAppender::new(path.clone(), FileEnd::One(log.writer), ledger.clone())
-            .guarded(guard.or(gate.guard()));
+        let file =
+            FileAppender::new(path.clone(), FileEnd::One(log.writer), ledger.clone(), Watermarks::default())
+                .guarded(guard.or(gate.guard()));
         let buffers = BufferPool::new(2);
         let sink = FileSink {
             router,

@@ -37,7 +37,7 @@ impl TwoFiles {
         for (path, writer) in opened.files {
             numbers.push((writer.number(), path.clone()));
             let health = Arc::new(JobHealth::new(path.display().to_string()));
-            let file = FileAppender::new(path, FileEnd::One(writer), ledger.clone());
+            let file = FileAppender::new(path, FileEnd::One(writer), ledger.clone(), Watermarks::default());
             files.push(file.among_others(health));
         }
         assert_eq!(files.len(), 2);
@@ -48,6 +48,7 @@ impl TwoFiles {
             ledger: SharedLedger::new(router.clone(), ledger.clone(), of_files),
             start: StartPolicy::Earliest,
             inv: "/etc/t.inv".to_owned(),
+            brokers: "127.0.0.1:9092".to_owned(),
             counters: Arc::clone(&counters),
             gate: gate.clone(),
             watermarks: Watermarks::default(),
