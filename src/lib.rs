@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod error;
 pub mod expiry;
 pub mod host;
+pub mod http;
 pub mod jobs;
 pub mod kafka;
 pub mod line_template;
@@ -34,6 +35,7 @@ pub mod redis;
 pub mod report;
 pub mod resolver;
 pub mod shutdown;
+pub mod status;
 #[cfg(test)]
 mod test_log;
 pub mod threads;

@@ -9,6 +9,7 @@ use lexopt::prelude::*;
 use pandad::commands::dead::{self, DeadOrder};
 use pandad::commands::journal::{self, JournalAction};
 use pandad::commands::seek::{self, SeekOrder};
+use pandad::commands::status::{self, StatusForm, StatusVerdict};
 use pandad::commands::verify::{self, VerifyOptions};
 use pandad::commands::{check, reopen};
 use pandad::config::Config;
@@ -26,6 +27,8 @@ work items into deleted hash fields
     pandad -t FILE                   check FILE: OK, or every fault; \
 warns of others in the Kafka group that do not fit
     pandad -T FILE                   print the configuration in effect, as a file that pandad reads again
+    pandad status FILE [--watch|--json]
+                                     say what the running pandad does, and what it waits for
     pandad reopen FILE               log files were moved away: return when nothing more comes there
     pandad journal LOGFILE           print what the journal of a log file knows
     pandad journal LOGFILE --forget  have the group's offsets decide at the next start
@@ -44,8 +47,10 @@ without --go only say what that would do
 
 Jobs: kafka_to_file, expired_to_list, list_to_hash.
 Signals: TERM, INT and QUIT stop and settle; a second one leaves at once. HUP and USR1 reopen the log files.
+USR2 logs the state of each job at once.
 Exit status: 0 stopped, 1 a job has failed for good or the stop was cut short, 2 wrong usage, 78 faulty
 configuration.
+status: 0 all is well, 1 something is not, 3 no pandad of FILE runs.
 verify: 0 whole, 1 something is missing, doubled, torn or out of order, 2 it cannot be judged whole.
 ";
 
@@ -74,6 +79,7 @@ enum Command {
     Reopen(PathBuf),
     Journal(PathBuf, JournalAction),
     Seek(PathBuf, SeekOrder),
+    Status(PathBuf, StatusForm),
     Verify(PathBuf, VerifyOptions),
 }
 
@@ -95,6 +101,7 @@ fn parse(args: Vec<OsString>) -> Result<Command, Error> {
                 let parsed = match word.to_str() {
                     Some("seek") => parse_seek(&mut parser),
                     Some("dead") => parse_dead(&mut parser),
+                    Some("status") => parse_status(&mut parser),
                     Some("verify") => parse_verify(&mut parser),
                     _ => parse_command(&word, &mut parser),
                 };
@@ -116,7 +123,7 @@ fn parse(args: Vec<OsString>) -> Result<Command, Error> {
 }
 
 fn is_command(word: &OsString) -> bool {
-    ["dead", "reopen", "journal", "seek", "verify"].iter().any(|name| word == name)
+    ["dead", "reopen", "journal", "seek", "status", "verify"].iter().any(|name| word == name)
 }
 
 fn parse_command(name: &OsString, parser: &mut lexopt::Parser) -> Result<Command, String> {
@@ -187,6 +194,21 @@ fn parse_seek(parser: &mut lexopt::Parser) -> Result<Command, String> {
     Ok(Command::Seek(file.into(), order.map_err(|why| format!("seek: {why}"))?))
 }
 
+fn parse_status(parser: &mut lexopt::Parser) -> Result<Command, String> {
+    let (mut files, mut form) = (Vec::new(), StatusForm::Once);
+    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        match arg {
+            Value(word) => files.push(word),
+            Long("watch") if form != StatusForm::Json => form = StatusForm::Watch,
+            Long("json") if form != StatusForm::Watch => form = StatusForm::Json,
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    let [file] = <[OsString; 1]>::try_from(files)
+        .map_err(|_| "status: one configuration file is expected".to_owned())?;
+    Ok(Command::Status(file.into(), form))
+}
+
 fn value_of(parser: &mut lexopt::Parser) -> Result<OsString, String> {
     parser.value().map_err(|error| error.to_string())
 }
@@ -229,6 +251,13 @@ fn run(command: Command, log: &ProcessLog) -> Result<ExitCode, Error> {
         Command::Journal(file, action) => journal::run(&file, &action, print_line),
         Command::Seek(file, order) => seek::run(&load(&file)?, &order, print_line),
         Command::Run(file, only) => daemon::run(&file, &only, log),
+        Command::Status(file, form) => {
+            return Ok(ExitCode::from(match status::run(&file, form, print_line)? {
+                StatusVerdict::Well => 0,
+                StatusVerdict::NotWell => 1,
+                StatusVerdict::NotRunning => 3,
+            }));
+        }
         Command::Verify(file, options) => {
             let verdict = verify::run(&load(&file)?, options, print_line)?;
             return Ok(ExitCode::from(match verdict {

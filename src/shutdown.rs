@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::threads;
@@ -141,6 +141,8 @@ pub enum SignalOrder {
     Reopen,
     /// The process leaves at once.
     Force,
+    /// Somebody wants to see the state of the jobs in the log.
+    LogState,
 }
 
 /// Starts the thread that turns signals into stops. `also` is called after the jobs were given the order;
@@ -152,7 +154,7 @@ pub enum SignalOrder {
 /// # Errors
 /// A text: which signal or thread the system refused.
 pub fn on_signals(handle: StopHandle, also: impl Fn(SignalOrder) + Send + 'static) -> Result<(), String> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGXFSZ])
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ])
         .map_err(|error| format!("cannot take signals: {error}"))?;
     threads::spawn("signals", move || {
         let mut orders = StopOrders::default();
@@ -170,6 +172,7 @@ pub fn on_signals(handle: StopHandle, also: impl Fn(SignalOrder) + Send + 'stati
                     handle.reopen();
                     also(SignalOrder::Reopen);
                 }
+                SIGUSR2 => also(SignalOrder::LogState),
                 _ => {}
             }
         }

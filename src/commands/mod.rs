@@ -5,4 +5,5 @@ pub mod dead;
 pub mod journal;
 pub mod reopen;
 pub mod seek;
+pub mod status;
 pub mod verify;

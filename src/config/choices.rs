@@ -1,6 +1,8 @@
 //! Keys whose value is one of a few words: each word, its value and its meaning for readers.
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::key::Converted;
 use crate::moment::Moment;
@@ -257,6 +259,27 @@ impl Choice for CameBackCheck {
         ("yes", Self::Yes, "for every item"),
         ("no", Self::No, ""),
     ];
+}
+
+/// `[daemon_section] http`: where the status page is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpAddress {
+    /// Nowhere.
+    Off,
+    /// At an IP address and a port.
+    Tcp(SocketAddr),
+    /// At a socket in the file system.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for HttpAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HttpAddress::Off => Ok(()),
+            HttpAddress::Tcp(address) => write!(f, "{address}"),
+            HttpAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// `[daemon_section] on_failure`.

@@ -2,11 +2,11 @@
 //!
 //! Pure functions; each sentence names the unit and the bounds.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use super::choices::{StartPolicy, TopicSelection};
+use super::choices::{HttpAddress, StartPolicy, TopicSelection};
 use super::key::{Converted, NumberRange};
 use super::suggest;
 use crate::line_template::{self, LineTemplate, TemplateFault};
@@ -131,6 +131,34 @@ pub fn duration(text: &str, range: NumberRange) -> Converted<Duration> {
 /// Seconds as a length of time would be written in an .inv.
 pub fn in_units(seconds: u64) -> String {
     moment::length_text(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000))
+}
+
+/// Where to serve the status page: an IP address and a port, `unix:` and a path, or nothing.
+pub fn http_address(text: &str, base: &Path) -> Converted<HttpAddress> {
+    let text = text.trim();
+    let expected = || {
+        format!(
+            "{text} is no IP address with a port, as 127.0.0.1:9750, [::1]:9750 or, for every address of \
+             this machine, 0.0.0.0:9750; nor unix:PATH; '' is off"
+        )
+    };
+    match (text, text.strip_prefix("unix:")) {
+        ("", _) => Ok(HttpAddress::Off),
+        (_, Some("")) => Err("a path is expected after unix:".into()),
+        (_, Some(path)) => Ok(HttpAddress::Unix(base.join(path))),
+        _ => match text.parse::<SocketAddr>() {
+            Ok(address) if address.port() > 0 => Ok(HttpAddress::Tcp(address)),
+            _ => Err(expected()),
+        },
+    }
+}
+
+/// Names of hosts, separated by commas; none for an empty text.
+pub fn host_names(text: &str) -> Converted<Vec<String>> {
+    match text.trim() {
+        "" => Ok(Vec::new()),
+        text => list(text.split(','), "name", host_name),
+    }
 }
 
 /// Brokers, separated by commas, each `host`, `host:port` or `[v6]:port`.

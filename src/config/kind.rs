@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::choices::{self, Choice, StartPolicy, TopicSelection};
+use super::choices::{self, Choice, HttpAddress, StartPolicy, TopicSelection};
 use super::convert::{self, in_bytes, in_seconds};
 use super::key::{NumberRange, ValueKind};
 use crate::line_template::LineTemplate;
@@ -264,6 +264,28 @@ pub const fn stderr_or_file() -> ValueKind<String> {
         },
         values: |_| "`stderr`, or a path".into(),
         ..text()
+    }
+}
+
+/// An address to listen at.
+pub const fn http_address() -> ValueKind<HttpAddress> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, context| convert::http_address(text, context.base),
+        write: HttpAddress::to_string,
+        values: |_| "an IP address and a port, as `127.0.0.1:9750`, or `unix:PATH`; empty for off".into(),
+        is_secret: false,
+    }
+}
+
+/// Names of hosts, or none.
+pub const fn host_names() -> ValueKind<Vec<String>> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| convert::host_names(text),
+        write: |names| names.join(","),
+        values: |_| "names separated by commas, empty for none".into(),
+        is_secret: false,
     }
 }
 

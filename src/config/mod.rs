@@ -28,9 +28,9 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub use choices::{
-    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, Membership, NewlinePolicy, OffsetLocation,
-    PathTime, ReadIsolation, ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy, TombstonePolicy,
-    TopicSelection,
+    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, HttpAddress, Membership, NewlinePolicy,
+    OffsetLocation, PathTime, ReadIsolation, ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy,
+    TombstonePolicy, TopicSelection,
 };
 pub use settings::{
     Config, DaemonConfig, ExpiredToListConfig, KafkaConfig, KafkaToFileConfig, ListToHashConfig,

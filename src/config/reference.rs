@@ -11,6 +11,8 @@ use super::settings::KEYS;
 
 /// Hosts in the original's .inv; the shipped .inv has the address of this machine in their place.
 const ORIGINAL_HOSTS: [&str; 2] = ["172.16.61.176", "172.16.61.100"];
+/// What the shipped .inv says of keys whose absence means something else.
+const SHIPPED_VALUES: [(&str, &str); 1] = [("http", "127.0.0.1:9750")];
 const INDENT: &str = "    ";
 /// A default longer than this is not shown in a table.
 const DEFAULT_BYTES_MAX: usize = 40;
@@ -63,7 +65,9 @@ fn own_entry(key: &KeyFacts) -> String {
         Usage::Refused(_) => format!("{}: not in this version", key.help),
         Usage::Used | Usage::Unused => format!("{}: {}", key.help, key.values().replace('`', "")),
     };
-    format!("{INDENT};{about}\n{INDENT}{}='{}'\n", key.name, key.default.unwrap_or_default())
+    let shipped = SHIPPED_VALUES.iter().find(|(name, _)| *name == key.name).map(|(_, value)| *value);
+    let value = shipped.or(key.default).unwrap_or_default();
+    format!("{INDENT};{about}\n{INDENT}{}='{value}'\n", key.name)
 }
 
 /// A document with its tables renewed: each stands between a line `<!-- keys: NAME -->`, where NAME

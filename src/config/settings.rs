@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::choices::{
-    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, Membership, NewlinePolicy, OffsetLocation,
-    PathTime, ReadIsolation, ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy, TombstonePolicy,
-    TopicSelection,
+    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, HttpAddress, Membership, NewlinePolicy,
+    OffsetLocation, PathTime, ReadIsolation, ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy,
+    TombstonePolicy, TopicSelection,
 };
 use super::key::{KeyFacts, KeyList};
 use super::keys::{self, RedisKeys};
@@ -100,8 +100,10 @@ settings! {
         pub on_failure: FailurePolicy = keys::ON_FAILURE,
         /// Bytes one job may hold between reading and writing.
         pub memory: u64 = keys::MEMORY,
-        /// Address and port of the status page; empty means off.
-        pub http: String = keys::HTTP,
+        /// Where the status page is served.
+        pub http: HttpAddress = keys::HTTP,
+        /// The names by which the status page may be asked for, beside its address.
+        pub http_hosts: Vec<String> = keys::HTTP_HOSTS,
         /// File for the process number: an absolute path; empty means none.
         pub pidfile: PathBuf = keys::PIDFILE,
         /// `stderr`, or the absolute path of a log file.

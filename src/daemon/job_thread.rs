@@ -96,6 +96,7 @@ mod tests {
     use super::*;
     use crate::report::{CountedUnit, Counters};
     use crate::shutdown;
+    use crate::status::Route;
     use crossbeam_channel::unbounded;
     use std::sync::Arc;
 
@@ -105,6 +106,10 @@ mod tests {
     impl Job for Planned {
         fn name(&self) -> &'static str {
             "planned"
+        }
+
+        fn route(&self) -> Route {
+            Route::default()
         }
 
         fn counters(&self) -> Arc<Counters> {

@@ -4,19 +4,22 @@
 mod job_state;
 mod job_thread;
 mod start;
+mod status_server;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use crossbeam_channel::unbounded;
+use crossbeam_channel::{Receiver, bounded, unbounded};
 
 use crate::error::Error;
 use crate::jobs;
 use crate::logging::ProcessLog;
 use crate::shutdown::{self, SignalOrder, Stop, StopHandle};
+use crate::status::{Pulse, ShownJob, StatusSource};
 use job_state::WatchedJob;
 use start::PreparedStart;
 use watch::Watch;
@@ -42,12 +45,15 @@ pub fn run(file: &Path, only: &[String], log: &ProcessLog) -> Result<(), Error> 
     log.install();
     let (handle, stop) = shutdown::pair();
     let signalled = log.clone();
+    let (state_wanted, states_wanted) = bounded(1);
     let also = move |order| match order {
         SignalOrder::Reopen => signalled.reopen(),
         SignalOrder::Force => signalled.force(),
+        // If one is wanted already, that one answers this signal, too.
+        SignalOrder::LogState => drop(state_wanted.try_send(())),
     };
     shutdown::on_signals(handle.clone(), also).map_err(Error::Failed)?;
-    let ended = prepare_and_run(file, only, log, &handle, &stop);
+    let ended = prepare_and_run(file, only, log, (&handle, &stop), &states_wanted);
     if stop.is_forced() {
         log.force();
     }
@@ -58,19 +64,24 @@ fn prepare_and_run(
     file: &Path,
     only: &[String],
     log: &ProcessLog,
-    handle: &StopHandle,
-    stop: &Stop,
+    (handle, stop): (&StopHandle, &Stop),
+    states_wanted: &Receiver<()>,
 ) -> Result<(), Error> {
-    let PreparedStart { config, jobs } = start::prepare(file, only, log, handle, stop)?;
+    let PreparedStart { config, path, socket_names, jobs } = start::prepare(file, only, log, handle, stop)?;
     let (sender, reports) = unbounded();
-    let mut watched = Vec::new();
+    let (mut watched, mut shown) = (Vec::new(), Vec::new());
     for job in jobs {
         watched.push(WatchedJob::new(job.name(), job.counters()));
+        shown.push(ShownJob { name: job.name(), route: job.route(), counters: job.counters() });
         job_thread::start(job, stop, sender.clone())?;
     }
     drop(sender);
+    let source = StatusSource { config: path, started: SystemTime::now(), jobs: Arc::new(shown) };
+    let pulse = Pulse::default();
+    status_server::start(&config, socket_names, &source, &pulse)?;
     let (timeout, on_failure) = (config.stop_timeout, config.on_failure);
-    Watch { jobs: watched, reports: &reports, handle, stop, timeout, on_failure }.run()
+    let reports = &reports;
+    Watch { jobs: watched, reports, handle, stop, timeout, on_failure, states_wanted, pulse }.run()
 }
 
 /// The error of a stop that did not end in time.

@@ -15,6 +15,7 @@ use crate::jobs::{self, Job};
 use crate::logfile::{Lock, LockRequest};
 use crate::logging::{LogError, LogTarget, OnReopened, ProcessLog};
 use crate::shutdown::{Stop, StopHandle};
+use crate::status::socket_names;
 use crate::threads;
 
 /// How often pandad looks into the lock file of its own log.
@@ -23,6 +24,10 @@ const REQUEST_INTERVAL: Duration = Duration::from_millis(250);
 /// The parts that are ready to run.
 pub(super) struct PreparedStart {
     pub(super) config: DaemonConfig,
+    /// The path of the .inv.
+    pub(super) path: String,
+    /// Where `pandad status` may ask this process: see [`socket_names`].
+    pub(super) socket_names: Vec<String>,
     pub(super) jobs: Vec<Box<dyn Job>>,
 }
 
@@ -120,7 +125,11 @@ fn prepare_all(
     if !faults.is_empty() {
         return Err(Error::Config(faults));
     }
-    Ok(PreparedStart { config: config.daemon, jobs })
+    let socket_names = socket_names(file).unwrap_or_else(|error| {
+        log::warn!("'pandad status' cannot ask this process: {}: {error}", file.display());
+        Vec::new()
+    });
+    Ok(PreparedStart { path: config.path.display().to_string(), config: config.daemon, socket_names, jobs })
 }
 
 /// What the kernel grants this process, and a warning about each thing that it refuses.

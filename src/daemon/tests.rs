@@ -8,7 +8,7 @@ use crate::error::ConfigFault;
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown;
 use crate::threads::{self, Thread};
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, never};
 use std::time::Instant;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -29,7 +29,9 @@ fn watched(on_failure: FailurePolicy) -> Jobs {
         let job = |name| WatchedJob::new(name, Counters::shared(name, CountedUnit::Items));
         let jobs = vec![job("a"), job("b")];
         let (handle, stop) = (&watch_handle, &watch_stop);
-        Watch { jobs, reports: &reports, handle, stop, timeout: LIMIT, on_failure }.run()
+        let (states_wanted, pulse) = (&never(), Pulse::default());
+        let reports = &reports;
+        Watch { jobs, reports, handle, stop, timeout: LIMIT, on_failure, states_wanted, pulse }.run()
     });
     Jobs { reports: send, handle, stop, watch: watch.unwrap() }
 }

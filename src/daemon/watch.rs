@@ -11,9 +11,12 @@ use super::{FORCED_STOP_MAX, HEALTHY_AFTER, cut_short, log_timeout};
 use crate::config::FailurePolicy;
 use crate::error::{ConfigFault, Error};
 use crate::shutdown::{Stop, StopHandle};
+use crate::status::Pulse;
 
 /// How often each job's state is logged.
 const STATE_LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// How often this thread shows that it lives.
+const PULSE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// All jobs of the process.
 pub(super) struct Watch<'a> {
@@ -23,6 +26,10 @@ pub(super) struct Watch<'a> {
     pub(super) stop: &'a Stop,
     pub(super) timeout: Duration,
     pub(super) on_failure: FailurePolicy,
+    /// Asks for the state lines at once.
+    pub(super) states_wanted: &'a Receiver<()>,
+    /// Beats while this thread lives.
+    pub(super) pulse: Pulse,
 }
 
 impl Watch<'_> {
@@ -49,22 +56,30 @@ impl Watch<'_> {
     fn until_stop(&mut self) {
         let mut next_state = Instant::now() + STATE_LOG_INTERVAL;
         while !self.stop.is_requested() && self.may_go_on() {
-            let (reports, stop) = (self.reports, self.stop);
+            self.pulse.beat();
+            let (reports, stop, wanted) = (self.reports, self.stop, self.states_wanted);
+            let until_state = next_state.saturating_duration_since(Instant::now());
             select! {
                 recv(reports) -> report => match report {
                     Ok(report) => self.take(report),
                     Err(_) => return,
                 },
                 recv(stop.requested_channel()) -> _ => {}
-                default(next_state.saturating_duration_since(Instant::now())) => {
-                    for job in &mut self.jobs {
-                        job.refresh(Instant::now());
-                        job.counters.health.clear_after(HEALTHY_AFTER);
-                        log::info!("{}: state: {}", job.name, job.counters);
-                    }
-                    next_state += STATE_LOG_INTERVAL;
-                }
+                recv(wanted) -> _ => self.log_states(),
+                default(until_state.min(PULSE_INTERVAL)) => {}
             }
+            if Instant::now() >= next_state {
+                self.log_states();
+                next_state += STATE_LOG_INTERVAL;
+            }
+        }
+    }
+
+    fn log_states(&mut self) {
+        for job in &mut self.jobs {
+            job.refresh(Instant::now());
+            job.counters.health.clear_after(HEALTHY_AFTER);
+            log::info!("{}: state: {}", job.name, job.counters);
         }
     }
 

@@ -17,11 +17,15 @@ use crate::logfile::line::{LineFormat, LineFormatter, RecordFilter};
 use crate::redis::{LeftOutCommands, RedisServer, ServerAddress};
 use crate::report::Counters;
 use crate::shutdown::Stop;
+use crate::status::Route;
 
 /// One job, which a thread of its own can run.
 pub trait Job: Send {
     /// The job's name on the command line and in every log line.
     fn name(&self) -> &'static str;
+
+    /// From where to where the job moves things, for people.
+    fn route(&self) -> Route;
 
     /// The job's counters, which the state line shows.
     fn counters(&self) -> Arc<Counters>;

@@ -6,19 +6,20 @@ pub const MODULES: &[(&str, &str)] = &[
     // The command line, and the only exit.
     ("main", "config daemon commands verify logging threads error"),
     // The lock beside pandad's own log is that of a log file.
-    ("daemon", "jobs pipeline report shutdown config logfile logging host threads error backoff"),
+    ("daemon", "jobs pipeline report status http shutdown config logfile logging host threads error backoff"),
     // The commands that a person calls beside the running jobs.
     (
         "commands",
-        "config jobs queue redis kafka logfile verify logging moment record host threads plural error",
+        "config jobs queue redis kafka logfile verify status http logging moment record host threads plural \
+         error",
     ),
     // Reads both sides by the same code as the job, and is no part of it.
     ("verify", "kafka logfile path_template record host threads plural error"),
     // Jobs know no threads; they know each other by values in config.
     (
         "jobs",
-        "config pipeline kafka redis queue expiry logfile path_template record recycle report shutdown \
-         moment time_zone plural error backoff",
+        "config pipeline kafka redis queue expiry logfile path_template record recycle report status \
+         shutdown moment time_zone plural error backoff",
     ),
     // The pipeline knows no Kafka, no Redis and no file.
     ("pipeline", "shutdown threads report error backoff"),
@@ -31,6 +32,10 @@ pub const MODULES: &[(&str, &str)] = &[
     ("expiry", "redis host report threads plural error backoff"),
     ("config", "error line_template path_template log_names moment pattern time_zone"),
     ("report", "plural error"),
+    // One look at the process, in each form in which somebody may ask for it.
+    ("status", "report http"),
+    // A server that knows nothing of what it serves.
+    ("http", "threads"),
     ("shutdown", "threads error"),
     // pandad's own log is below all modules that log through the crate `log`.
     ("logging", "threads plural"),
@@ -122,7 +127,7 @@ pub const DOORS: &[Door] = &[
     Door { path: "lz4_flex", files: "kafka/protocol/records/codec/*", tests: true },
     Door {
         path: "twox_hash",
-        files: "kafka/protocol/records/codec/* verify/lines.rs path_template/escape.rs",
+        files: "kafka/protocol/records/codec/* verify/lines.rs path_template/escape.rs status/socket_name.rs",
         tests: true,
     },
     Door { path: "memchr", files: "verify/*", tests: true },

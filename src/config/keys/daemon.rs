@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::DAEMON;
-use crate::config::choices::FailurePolicy;
+use crate::config::choices::{FailurePolicy, HttpAddress};
 use crate::config::key::{Key, Usage};
 use crate::config::kind;
 
@@ -39,14 +39,25 @@ pub const MEMORY: Key<u64> = Key {
     more: "It may hold as much again that is written and not yet synced.",
 };
 
-pub const HTTP: Key<String> = Key {
+pub const HTTP: Key<HttpAddress> = Key {
     section: DAEMON,
     name: "http",
-    kind: kind::text_or("off"),
+    kind: kind::http_address(),
     default: Some(""),
-    usage: Usage::Refused("the status page is not in this version: write '' for off"),
-    help: "Address and port of the status page",
-    more: "",
+    usage: Usage::Used,
+    help: "Where the status page, metrics and health checks are served",
+    more: "Nobody is asked for a password: keep it on the loopback, or behind a server that asks for one. \
+           While another process has the port, pandad runs without and tries again.",
+};
+
+pub const HTTP_HOSTS: Key<Vec<String>> = Key {
+    section: DAEMON,
+    name: "http_hosts",
+    kind: kind::host_names(),
+    default: Some(""),
+    usage: Usage::Used,
+    help: "Other names of this machine by which browsers may ask for the status page",
+    more: "localhost and the address itself are always allowed.",
 };
 
 pub const PIDFILE: Key<PathBuf> = Key {

@@ -229,8 +229,8 @@ const MEANING: &[Faulty] = &[
     ("[redis_env_section]\nredis_ar['pasword']='geheim'", &[(4, "did you mean redis_ar['password']?")]),
     ("[redis_env_section]\nredis_ar['password']='********'", &[(4, "the mask that -T prints")]),
     (
-        "[daemon_section]\nhttp='127.0.0.1:80'\npidfile='p'\nmemory=x",
-        &[(4, "not in this"), (5, "not in this"), (6, "a size")],
+        "[daemon_section]\nhttp='127.0.0.1'\npidfile='p'\nmemory=x\nhttp_hosts='a b'",
+        &[(4, "no IP address with a port"), (5, "not in this"), (6, "a size"), (7, "a b")],
     ),
     (
         "[daemon_section]\nlog='consumer.log'\nmemory=x",

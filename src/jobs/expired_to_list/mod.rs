@@ -15,6 +15,7 @@ use crate::pipeline;
 use crate::queue;
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
+use crate::status::Route;
 
 pub(super) const NAME: &str = "expired_to_list";
 
@@ -34,6 +35,21 @@ impl ExpiredToListJob {
 impl Job for ExpiredToListJob {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn route(&self) -> Route {
+        let Section { expire, list, list_key, prefix, .. } = &self.section;
+        let (expire, list) =
+            (redis_server("redis_kv_expire", expire, ""), redis_server("redis_list", list, ""));
+        let keys = match prefix.as_str() {
+            "" => "every key that expires".to_owned(),
+            prefix => format!("keys {prefix}* that expire"),
+        };
+        Route {
+            from: format!("{keys} on {expire}"),
+            to: format!("the work list {list_key} on {list}"),
+            group: String::new(),
+        }
     }
 
     fn counters(&self) -> Arc<Counters> {

@@ -48,6 +48,7 @@ use crate::pipeline::{self, Parts, PipelineLimits};
 use crate::recycle::BufferPool;
 use crate::report::{CountedUnit, Counters, Stage};
 use crate::shutdown::Stop;
+use crate::status::Route;
 
 pub(super) const NAME: &str = "kafka_to_file";
 /// While few records come, syncs are at least this far apart.
@@ -315,6 +316,15 @@ impl KafkaToFile {
 impl Job for KafkaToFile {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn route(&self) -> Route {
+        let topics = self.section.kafka.topics.to_string().replace(',', ", ");
+        Route {
+            from: format!("{topics} of Kafka {}", self.section.brokers.join(", ")),
+            to: self.section.log_file.path.to_string(),
+            group: self.section.kafka.group.clone(),
+        }
     }
 
     fn counters(&self) -> Arc<Counters> {

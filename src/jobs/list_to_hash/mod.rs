@@ -19,6 +19,7 @@ use crate::queue::{BatchSlots, QueueKeys, QueueLease, Taker, Targets};
 use crate::redis::{Health, Link, RedisServer};
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
+use crate::status::Route;
 
 pub(super) const NAME: &str = "list_to_hash";
 /// Batches for each worker: one that it does, and one that is ready.
@@ -40,6 +41,16 @@ impl ListToHash {
 impl Job for ListToHash {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn route(&self) -> Route {
+        let Section { list, list_key, ar, hashes, .. } = &self.section;
+        let (list, ar) = (redis_server("redis_list", list, ""), redis_server("redis_ar", ar, ""));
+        Route {
+            from: format!("the work list {list_key} on {list}"),
+            to: format!("fields deleted from {} on {ar}", hashes_text(hashes.len())),
+            group: String::new(),
+        }
     }
 
     fn counters(&self) -> Arc<Counters> {
@@ -100,6 +111,13 @@ impl Job for ListToHash {
         };
         let limits = pipeline::PipelineLimits::direct(*workers, self.memory);
         pipeline::run_direct(NAME, &limits, source, build_worker, stop, &self.counters)
+    }
+}
+
+fn hashes_text(count: usize) -> String {
+    match count {
+        1 => "1 hash".to_owned(),
+        count => format!("{count} hashes"),
     }
 }
 

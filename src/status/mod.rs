@@ -1,0 +1,21 @@
+//! What the running process is doing, in the forms in which people and programs ask for it: JSON, the text
+//! format of Prometheus, a page, a terminal, one word for a load balancer. All of them are made of one
+//! [`Snapshot`], so none of them can say something else than the others.
+
+mod history;
+mod json;
+mod prometheus;
+mod readiness;
+mod snapshot;
+mod socket_name;
+mod terminal;
+mod web;
+
+pub use history::{History, SAMPLE_INTERVAL};
+pub use json::json;
+pub use prometheus::{MetricsFormat, metrics};
+pub use readiness::readiness;
+pub use snapshot::{JobSnapshot, Route, ServerSnapshot, ShownJob, Snapshot, StatusSource};
+pub use socket_name::socket_names;
+pub use terminal::{StatusReport, terminal};
+pub use web::{Pulse, handler};
