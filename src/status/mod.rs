@@ -9,6 +9,8 @@ mod readiness;
 mod snapshot;
 mod socket_name;
 mod terminal;
+#[cfg(test)]
+mod tests;
 mod web;
 
 pub use history::{History, SAMPLE_INTERVAL};

@@ -50,7 +50,12 @@ pub fn handler(source: StatusSource, history: History, pulse: Pulse) -> Handler 
     Arc::new(move |request| respond(request, &source, &history, &pulse))
 }
 
-fn respond(request: &Request, source: &StatusSource, history: &History, pulse: &Pulse) -> Response {
+pub(super) fn respond(
+    request: &Request,
+    source: &StatusSource,
+    history: &History,
+    pulse: &Pulse,
+) -> Response {
     match request.path.as_str() {
         "/" => Response {
             status: Status::Ok,
