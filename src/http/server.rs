@@ -17,8 +17,12 @@ use crate::threads;
 const CONNECTIONS_MAX: usize = 4;
 /// How long a request and its answer may take together, whatever the peer does.
 const REQUEST_MAX: Duration = Duration::from_secs(5);
-/// How long a connection that is not served may take to go.
-const REFUSAL_MAX: Duration = Duration::from_millis(100);
+/// How long the request alone may take to come: whoever sends none must not hold a place for long.
+const HEADER_MAX: Duration = Duration::from_secs(2);
+/// How long a connection that was answered may take to go.
+const LEAVE_MAX: Duration = Duration::from_millis(100);
+/// How long a connection that is not served may take to go. Nobody else is accepted meanwhile.
+const REFUSAL_MAX: Duration = Duration::from_millis(20);
 /// The pause after an error of the listening socket: descriptors may be short for a while.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -79,7 +83,7 @@ fn refuse(mut stream: Stream) {
 }
 
 fn answer(stream: &mut Stream, hosts: &AllowedHosts, handler: &Handler, until: Instant) {
-    let (response, is_head) = match request::read(stream, until) {
+    let (response, is_head) = match request::read(stream, until.min(Instant::now() + HEADER_MAX)) {
         Ok(None) => return,
         Err(refusal) => (refusal, false),
         Ok(Some(request)) if !hosts.allows(request.host.as_deref(), stream.local_address()) => {
@@ -116,7 +120,7 @@ fn send(stream: &mut Stream, mut bytes: &[u8], until: Instant) {
         }
     }
     stream.end();
-    let until = until.min(Instant::now() + REFUSAL_MAX);
+    let until = until.min(Instant::now() + LEAVE_MAX);
     let mut rest_of_request = [0; 1024];
     loop {
         let rest = until.saturating_duration_since(Instant::now());

@@ -12,6 +12,7 @@ mod left_out;
 mod link;
 mod requests;
 mod server;
+mod server_watch;
 #[cfg(test)]
 mod tests;
 
@@ -24,3 +25,4 @@ pub use link::Link;
 pub use redis_crate::{Cmd, Value, cmd};
 pub use requests::{Args, Requests};
 pub use server::{RedisServer, ServerAddress};
+pub use server_watch::ServerWatch;

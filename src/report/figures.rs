@@ -8,6 +8,9 @@ use std::time::Instant;
 use super::counters::{CountedUnit, Counters};
 use super::job_health::DiskState;
 
+/// How many things that a job waits for the state line names.
+const WAITS_FOR_MAX: usize = 3;
+
 /// One figure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
@@ -94,9 +97,15 @@ impl Counters {
         }
         figures.push(("panics", count(&self.panics)));
         let (waits_for, waits_s) = match view.reasons.first() {
-            Some(oldest) => {
-                let lasts = Instant::now().saturating_duration_since(oldest.since);
-                (FigureValue::Text(oldest.subject.clone()), lasts.as_secs())
+            Some(_) => {
+                let named = view.reasons.iter().take(WAITS_FOR_MAX).map(|reason| reason.subject.as_str());
+                let more = match view.reasons.len().saturating_sub(WAITS_FOR_MAX) {
+                    0 => String::new(),
+                    more => format!("; {more} more"),
+                };
+                let subjects = named.collect::<Vec<_>>().join("; ") + &more;
+                let lasts = Instant::now().saturating_duration_since(view.since);
+                (FigureValue::Text(subjects), lasts.as_secs())
             }
             None => (FigureValue::Word("nothing"), 0),
         };
@@ -160,7 +169,7 @@ mod tests {
         let after = counters.to_string();
         assert!(after.starts_with("state=waiting records=0 bytes=0 lag=12 "), "{after}");
         assert!(after.contains(" disk=not_opened "), "{after}");
-        assert!(after.ends_with(r#" waits_for="a:9092,\"b\"" waits_s=0"#), "{after}");
+        assert!(after.ends_with(r#" waits_for="a:9092,\"b\"; the job" waits_s=0"#), "{after}");
         assert_eq!(keys(&before), keys(&after));
     }
 

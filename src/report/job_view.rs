@@ -67,9 +67,11 @@ pub struct Reason {
     pub since: Instant,
     /// Why, and what to do about it where that is known.
     pub why: String,
+    /// Whether it is a server.
+    pub is_server: bool,
 }
 
-/// The state of a job, and what it waits for: the oldest first.
+/// The state of a job, and what it waits for: servers first, then by age.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobView {
     /// The state.
@@ -86,7 +88,8 @@ impl Counters {
         let (phase, since) = self.phase.get();
         let running = match phase {
             Phase::Failed { why } => {
-                let reasons = vec![Reason { subject: "the job".to_owned(), since, why }];
+                let subject = "the job".to_owned();
+                let reasons = vec![Reason { subject, since, why, is_server: false }];
                 return JobView { state: JobState::Failed, since, reasons };
             }
             Phase::Ended => return JobView { state: JobState::Ended, since, reasons: Vec::new() },
@@ -95,27 +98,34 @@ impl Counters {
             Phase::Running => JobState::Running,
         };
         let down = self.conditions.list().into_iter().filter_map(|one| match one.state {
-            ConditionState::Down { since, why } => Some(Reason { subject: one.subject, since, why }),
+            ConditionState::Down { since, why } => {
+                Some(Reason { subject: one.subject, since, why, is_server: one.server.is_some() })
+            }
             ConditionState::Unknown | ConditionState::Up { .. } => None,
         });
         let mut reasons: Vec<Reason> = down.collect();
-        let is_waiting = !reasons.is_empty();
-        reasons.extend(self.blocked_reasons());
-        reasons.sort_by_key(|reason| reason.since);
+        let (blocked, is_every) = self.blocked_reasons();
+        let is_waiting = !reasons.is_empty() || is_every;
+        reasons.extend(blocked);
+        // A server that is down explains the other reasons.
+        reasons.sort_by_key(|reason| (!reason.is_server, reason.since));
         let state = match reasons.is_empty() {
             _ if is_waiting => JobState::Waiting,
             false => JobState::Blocked,
             true => running,
         };
-        let since = reasons.first().map_or(since, |oldest| oldest.since);
+        let since = reasons.iter().map(|reason| reason.since).min().unwrap_or(since);
         JobView { state, since, reasons }
     }
 
-    /// The partitions that cannot be read, those with the same cause together.
-    fn blocked_reasons(&self) -> Vec<Reason> {
+    /// The partitions that cannot be read, those with the same cause together; and whether these are all
+    /// partitions.
+    fn blocked_reasons(&self) -> (Vec<Reason>, bool) {
         let mut reasons: Vec<(Vec<String>, Instant, String)> = Vec::new();
         let mut others = 0_u64;
-        for one in self.partitions.look().unwrap_or_default() {
+        let partitions = self.partitions.look().unwrap_or_default();
+        let is_every = !partitions.is_empty() && partitions.iter().all(|one| one.blocked.is_some());
+        for one in partitions {
             let Some((since, why)) = one.blocked else { continue };
             let name = format!("{}/{}", one.topic, one.partition);
             if let Some((names, oldest, _)) = reasons.iter_mut().find(|(_, _, known)| *known == why) {
@@ -129,12 +139,17 @@ impl Counters {
         }
         let mut reasons: Vec<Reason> = reasons
             .into_iter()
-            .map(|(names, since, why)| Reason { subject: blocked_subject(&names), since, why })
+            .map(|(names, since, why)| Reason {
+                subject: blocked_subject(&names),
+                since,
+                why,
+                is_server: false,
+            })
             .collect();
         if let Some(last) = reasons.last_mut().filter(|_| others > 0) {
             last.why.push_str(&format!(" (and {} for other reasons)", counted(others, "partition")));
         }
-        reasons
+        (reasons, is_every)
     }
 }
 

@@ -29,7 +29,7 @@ fn failed_job_stays_or_ends_the_process() {
     queue.wait_done(&mut daemon, seconds(30));
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.wait_exit(seconds(10)).code(), Some(1));
-    assert!(daemon.log().contains("oldest unsettled 0 ms, disk ok, failed"), "the state names it");
+    assert!(daemon.log().contains("kafka_to_file: ended; state=failed records=0 "), "the state names it");
     assert!(daemon.log().contains("pandad: a job has failed for good: kafka_to_file: "));
     queue.assert_clean();
 

@@ -144,7 +144,7 @@ fn one_server_for_everything() {
         wait::until("all are done", seconds(20), || left() == 0);
         daemon.stop();
         let ended = daemon.log_lines("expired_to_list: ended");
-        assert!(ended[0].contains("keys 500,"), "{ended:?}");
+        assert!(ended[0].contains(" keys=500 "), "{ended:?}");
         assert_eq!(redis.ask::<u64>(&["HLEN", "users.id"]), 4, "a word became a field");
         let mut keys = redis.keys("*");
         keys.retain(|key| key != INSTANCES && key != TARGETS && key != "users.id");

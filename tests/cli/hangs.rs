@@ -117,7 +117,8 @@ fn lines_wait_for_their_reader() {
     text += &full.read();
     let at = |phrase: &str| text.find(phrase).unwrap_or_else(|| panic!("no {phrase:?} in {text}"));
     assert!(
-        at("pandad 0.1.0 starts with") < at("signal 15: stopping") && at("signal 15") < at("ended; items 0")
+        at("pandad 0.1.0 starts with") < at("signal 15: stopping")
+            && at("signal 15") < at("list_to_hash: ended; ")
     );
     assert!(text.lines().all(|line| line.starts_with("[20")), "{text}");
 }

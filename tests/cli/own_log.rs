@@ -27,7 +27,7 @@ fn own_log_is_reopened() {
     assert!(log.exists(), "the command returns when nothing more comes into the old file");
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.wait_exit(seconds(5)).code(), Some(0));
-    assert!(holds("stopping") && holds("ended; items 0"), "the newest file has the end");
+    assert!(holds("stopping") && holds("ended; state=ended items=0 "), "the newest file has the end");
     run(&["reopen", &inv]).expect(0).says("nothing to do");
 }
 

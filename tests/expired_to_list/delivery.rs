@@ -33,7 +33,7 @@ fn every_expired_key_is_pushed_once() {
         expiry.assert_pushed_once(&keys);
         expiry.assert_clean();
         let ended = daemon.log_lines("expired_to_list: ended");
-        assert!(ended.len() == 1 && ended[0].contains(&format!("keys {count}, waiting 0")), "{ended:?}");
+        assert!(ended.len() == 1 && ended[0].contains(&format!(" keys={count} waiting=0 ")), "{ended:?}");
         tested.passed(format_args!("{count} keys"));
     }
 }

@@ -295,7 +295,7 @@ fn overflowed_keys_are_found_again() {
         daemon.stop();
         expiry.assert_pushed(&keys);
         let ended = &daemon.log_lines("expired_to_list: ended")[0];
-        assert!(ended.contains("overflowed ") && !ended.contains("lost "), "{ended}");
+        assert!(!ended.contains(" overflowed=0 ") && ended.contains(" lost=0 "), "{ended}");
         let twice = expiry.list.len(LIST) - keys.len() as u64;
         // A push whose answer did not come in time is repeated.
         assert!(twice <= 1000, "{twice} pushed again");

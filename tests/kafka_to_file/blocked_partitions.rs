@@ -141,8 +141,8 @@ fn unknown_codec(version: &str) {
     assert_stands(&mut daemon, &topic, &other, (2, 7));
     daemon.stop();
     let ended = daemon.log_lines("kafka_to_file: ended");
-    let lag = format!(", lag {}, ", 4000 - one.first - other.first);
-    assert!(ended.len() == 1 && ended[0].contains(", blocked 2"), "{ended:#?}");
+    let lag = format!(" lag={} ", 4000 - one.first - other.first);
+    assert!(ended.len() == 1 && ended[0].contains(" blocked_partitions=2 "), "{ended:#?}");
     assert!(ended[0].contains(&lag), "{lag} {ended:#?}");
     let mut tail = Tail::new(&daemon.file, 3);
     tail.read();

@@ -49,7 +49,7 @@ fn users_who_came_back_keep_fields() {
         // User 999 is back by one item's marker, and deleted by the other item.
         assert_eq!(queue.fields_left(), 333 * 17);
         let ended = daemon.log_lines("list_to_hash: ended");
-        assert!(ended[0].contains("items 1001, ") && ended[0].contains(", came back 334"), "{ended:?}");
+        assert!(ended[0].contains(" items=1001 ") && ended[0].contains(" came_back=334 "), "{ended:?}");
         tested.passed("1001 items, 334 of users who came back");
     }
 }

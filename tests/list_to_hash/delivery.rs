@@ -23,7 +23,7 @@ fn items_become_deleted_fields() {
         queue.push(users / 2..users);
         queue.finish(&mut daemon, seconds(60));
         let ended = daemon.log_lines("list_to_hash: ended");
-        assert!(ended.len() == 1 && ended[0].contains(&format!("items {users}, fields {}", users * 17)));
+        assert!(ended.len() == 1 && ended[0].contains(&format!(" items={users} fields={} ", users * 17)));
         tested.passed(format_args!("{users} items, {} fields", users * 17));
     }
 }

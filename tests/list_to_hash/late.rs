@@ -120,8 +120,8 @@ fn end_is_not_sent_for_another_ones_batch() {
         two.other_takes_over();
         two.list.release_requests();
         two.first_goes_on();
-        let ended = two.first.log_lines("ended; items ");
-        assert!(ended[0].contains("ended; items 100,"), "the batch counts for the other one: {ended:?}");
+        let ended = two.first.log_lines("list_to_hash: ended; ");
+        assert!(ended[0].contains(" items=100 "), "the batch counts for the other one: {ended:?}");
         two.queue.assert_clean_but_for_names();
         tested.passed("600 items");
     }

@@ -37,10 +37,15 @@ impl MarkerSettings {
         }
     }
 
+    /// A link to the server of the markers.
+    pub(super) fn link(&self) -> Link {
+        Link::new(Arc::clone(&self.expire), self.health.clone())
+    }
+
     /// A lookup for one worker.
     pub(super) fn for_worker(&self) -> MarkerLookup {
         MarkerLookup {
-            link: Link::new(Arc::clone(&self.expire), self.health.clone()),
+            link: self.link(),
             prefix: self.prefix.clone(),
             databases: self.databases,
             watches: Arc::clone(&self.watches),

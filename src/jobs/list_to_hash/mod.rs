@@ -16,7 +16,7 @@ use crate::config::ListToHashConfig as Section;
 use crate::error::{ConfigFault, Fault};
 use crate::pipeline;
 use crate::queue::{BatchSlots, QueueKeys, QueueLease, Taker, Targets};
-use crate::redis::{Health, Link, RedisServer};
+use crate::redis::{Health, Link, RedisServer, ServerWatch};
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
 use crate::status::Route;
@@ -101,6 +101,8 @@ impl Job for ListToHash {
         if let Some(markers) = &markers {
             log::info!("{NAME}: the fields of users who came back are kept: {markers}");
         }
+        let watched = Link::new(Arc::clone(&ar), ar_health.clone());
+        let watched_markers = markers.as_ref().map(marker::MarkerSettings::link);
         let build_worker = move || {
             worker::Deleter::new(
                 Link::new(Arc::clone(&ar), ar_health.clone()),
@@ -109,6 +111,11 @@ impl Job for ListToHash {
                 Arc::clone(&shared),
             )
         };
+        // Only work asks these servers, and there may be none for hours.
+        let mut watches = vec![ServerWatch::start("list-ar-watch", &watched)?];
+        if let Some(watched) = watched_markers {
+            watches.push(ServerWatch::start("list-kv-watch", &watched)?);
+        }
         let limits = pipeline::PipelineLimits::direct(*workers, self.memory);
         pipeline::run_direct(NAME, &limits, source, build_worker, stop, &self.counters)
     }
