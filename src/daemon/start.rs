@@ -126,7 +126,8 @@ fn prepare_all(
         return Err(Error::Config(faults));
     }
     let socket_names = socket_names(file).unwrap_or_else(|error| {
-        log::warn!("'pandad status' cannot ask this process: {}: {error}", file.display());
+        let why = format!("{}: {error}", file.display());
+        log::warn!("'pandad status' cannot ask this process: {why}");
         Vec::new()
     });
     Ok(PreparedStart { path: config.path.display().to_string(), config: config.daemon, socket_names, jobs })

@@ -88,8 +88,15 @@ fn serve_commands(names: &[String], handler: &Handler) {
         match Listener::bind(&ListenAddress::Abstract(name.clone())) {
             Ok(listener) => return http::serve(&listener, &AllowedHosts::default(), handler),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            Err(error) => return log::warn!("'pandad status' cannot ask this process: {error}"),
+            Err(error) => {
+                let why = error.to_string();
+                return log::warn!("'pandad status' cannot ask this process: {why}");
+            }
         }
     }
-    log::warn!("'pandad status' cannot ask this process: {} others of this .inv run", names.len());
+    // Without names, the start has said why.
+    if !names.is_empty() {
+        let why = format!("{} others of this .inv run", names.len());
+        log::warn!("'pandad status' cannot ask this process: {why}");
+    }
 }

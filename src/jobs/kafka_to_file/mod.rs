@@ -209,9 +209,7 @@ impl KafkaToFile {
         let names = claim_names(ledger.clone());
         let group_client = self.group_client(cluster.clone(), &ledger, &topics, names)?;
         let gate = WriteGate::new(group_client.lease(), self.is_member());
-        let watermarks = Watermarks::default();
-        let (seen, positions) = (watermarks.clone(), ledger.clone());
-        self.counters.partitions.set(move || seen.views(&positions.positions()));
+        let watermarks = self.show_partitions(&ledger);
         let grace = self.section.log_file.grace;
         let routing = self.opener.routing();
         let completeness = routing.map(|routing| Completeness::new(watermarks.clone(), routing, grace));
@@ -264,6 +262,14 @@ impl KafkaToFile {
             },
             settle: FileSyncer { settler, paths, counters: counters() },
         })
+    }
+
+    /// The watermarks of this run. Whoever looks at the process sees the run's partitions by these.
+    fn show_partitions(&self, ledger: &Ledger) -> Watermarks {
+        let watermarks = Watermarks::default();
+        let (seen, positions) = (watermarks.clone(), ledger.clone());
+        self.counters.partitions.set(move || seen.views(&positions.positions()));
+        watermarks
     }
 
     fn limits(&self) -> PipelineLimits {
