@@ -27,9 +27,12 @@ pub struct Sample {
     pub state: JobState,
 }
 
+/// The name of a job and its samples.
+type JobSamples = (&'static str, VecDeque<Sample>);
+
 /// The samples of all jobs, oldest first. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct History(Arc<Mutex<Vec<(&'static str, VecDeque<Sample>)>>>);
+pub struct History(Arc<Mutex<Vec<JobSamples>>>);
 
 impl History {
     /// Keeps what this snapshot says.
@@ -74,7 +77,7 @@ impl History {
         self.lock().iter().map(|(name, samples)| (*name, samples.iter().cloned().collect())).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(&'static str, VecDeque<Sample>)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<JobSamples>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

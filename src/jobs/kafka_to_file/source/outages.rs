@@ -262,8 +262,13 @@ impl PartitionOutages {
 
     /// Forgets the outages that were not logged yet: the outage of all brokers includes them.
     pub(super) fn forget_unlogged(&mut self) {
-        let unlogged = self.partitions.extract_if(.., |_, outage| outage.line.is_none());
-        unlogged.for_each(|(partition, _)| self.shown.set_blocked(&partition, None));
+        let shown = &self.shown;
+        self.partitions.retain(|partition, outage| {
+            if outage.line.is_none() {
+                shown.set_blocked(partition, None);
+            }
+            outage.line.is_some()
+        });
         self.log_at = None;
     }
 
