@@ -184,7 +184,7 @@ fn full_budget_drops_the_newest_keys() {
 /// A figure of the state line.
 #[track_caller]
 fn figure<T: std::str::FromStr>(line: &str, name: &str) -> T {
-    let found = line.split_once(&format!("{name} ")).and_then(|(_, rest)| rest.split([',', ' ']).next());
+    let found = line.split_once(&format!(" {name}=")).and_then(|(_, rest)| rest.split(' ').next());
     found.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no {name} in {line}"))
 }
 

@@ -177,7 +177,7 @@ fn more_deadlines_than_memory() {
         daemon.stop();
         expiry.assert_pushed_once(&keys);
         let ended = &daemon.log_lines("expired_to_list: ended")[0];
-        let late = ended.split_once("late ").and_then(|(_, rest)| rest.split_once(" ms"));
+        let late = ended.split_once(" late_ms=").and_then(|(_, rest)| rest.split_once(' '));
         let late: f64 = late.and_then(|(late, _)| late.parse().ok()).unwrap();
         assert!(late >= 1000.0, "the state line does not show that keys may be late: {ended}");
         tested.passed(format_args!("{} keys among {others} others", keys.len()));

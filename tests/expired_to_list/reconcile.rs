@@ -55,7 +55,7 @@ fn keys_expired_while_down_are_found() {
         daemon.stop();
         expiry.assert_pushed_once(&keys);
         let ended = &daemon.log_lines("expired_to_list: ended")[0];
-        assert!(ended.contains(&format!("found {}", keys.len())), "{ended}");
+        assert!(ended.contains(&format!(" found={} ", keys.len())), "{ended}");
         tested.passed(format_args!("{} keys", keys.len()));
     }
 }
