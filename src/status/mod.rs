@@ -4,6 +4,7 @@
 
 mod history;
 mod json;
+mod page;
 mod prometheus;
 mod readiness;
 mod snapshot;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::history::History;
+use super::page::PAGE;
 use super::prometheus::{MetricsFormat, metrics};
 use super::snapshot::StatusSource;
 use super::{json, readiness};
@@ -16,7 +17,6 @@ const PULSE_MAX: Duration = Duration::from_secs(30);
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                            connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
                            frame-ancestors 'none'";
-const PAGE: &str = include_str!("page.html");
 
 /// The sign of life of the thread that watches the jobs. Clones share it.
 #[derive(Debug, Clone)]
