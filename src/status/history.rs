@@ -50,7 +50,7 @@ impl History {
             let sample = Sample {
                 taken_ms: snapshot.taken_ms,
                 done: count(&["records", "keys", "items"]).unwrap_or(0),
-                lag: count(&["lag", "waiting"]),
+                lag: job.behind(),
                 late_ms: late.and_then(|figure| match figure.value {
                     FigureValue::Measured(number) => Some(number),
                     _ => None,

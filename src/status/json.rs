@@ -46,6 +46,7 @@ fn of_job(job: &JobSnapshot, samples: &[Sample]) -> Value {
         "state": job.state.word(),
         "well": job.state.is_well(),
         "lasts_s": job.lasts.as_secs(),
+        "behind": job.behind(),
         "reasons": reasons.collect::<Vec<Value>>(),
         "servers": job.servers.iter().map(of_server).collect::<Vec<Value>>(),
         "figures": figures,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::report::{
-    ConditionState, CountedUnit, Counters, Figure, JobState, PartitionView, Reason, ServerKind,
+    ConditionState, CountedUnit, Counters, Figure, FigureValue, JobState, PartitionView, Reason, ServerKind,
 };
 
 /// From where to where a job moves things, in words for people.
@@ -119,6 +119,23 @@ impl Snapshot {
     }
 }
 
+impl JobSnapshot {
+    /// How much is not done yet: records that are not written, keys or items that wait. `None` if nobody
+    /// knows it.
+    ///
+    /// Records count until they are written: the job's own figure counts those that are not fetched yet, as
+    /// of the last answer.
+    pub fn behind(&self) -> Option<u64> {
+        match &self.partitions {
+            Some(partitions) if !partitions.is_empty() => partitions.iter().map(PartitionView::lag).sum(),
+            _ => self.figures.iter().find_map(|figure| match (figure.key, &figure.value) {
+                ("lag" | "waiting", FigureValue::Count(count)) => Some(*count),
+                _ => None,
+            }),
+        }
+    }
+}
+
 impl ShownJob {
     fn look(&self, now: Instant) -> JobSnapshot {
         let view = self.counters.view();
@@ -153,4 +170,37 @@ impl ShownJob {
 fn millis(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use super::*;
+
+    fn partition(position: Option<i64>, end: Option<i64>) -> PartitionView {
+        let (topic, partition) = ("t".into(), 0);
+        PartitionView { topic, partition, position, committed: None, end, last_time: None, blocked: None }
+    }
+
+    #[test]
+    fn records_are_behind_until_they_are_written() {
+        let counters = Counters::shared("test", CountedUnit::Records);
+        let job = ShownJob { name: "test", route: Route::default(), counters: Arc::clone(&counters) };
+        let behind = || job.look(Instant::now()).behind();
+        assert_eq!(behind(), None, "no broker has answered");
+        counters.lag_unknown.store(0, Relaxed);
+        assert_eq!(behind(), Some(0), "everything is fetched");
+        counters.partitions.set(|| vec![partition(Some(5), Some(7)), partition(Some(10), Some(13))]);
+        assert_eq!(behind(), Some(5), "but not written");
+        counters.partitions.set(|| vec![partition(Some(5), Some(7)), partition(Some(10), None)]);
+        assert_eq!(behind(), None, "the end of one is unknown");
+        counters.partitions.set(Vec::new);
+        assert_eq!(behind(), Some(0), "the group gave this member none");
+
+        let counters = Counters::shared("test", CountedUnit::Items);
+        counters.lag.store(12, Relaxed);
+        let job = ShownJob { name: "test", route: Route::default(), counters };
+        assert_eq!(job.look(Instant::now()).behind(), Some(12));
+    }
 }
