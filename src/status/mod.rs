@@ -4,6 +4,8 @@
 
 mod history;
 mod json;
+#[cfg(test)]
+mod packaging_tests;
 mod page;
 mod prometheus;
 mod readiness;
