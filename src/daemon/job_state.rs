@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::HEALTHY_AFTER;
 use super::job_thread::{JobEvent, JobFailure};
-use crate::report::{Counters, Phase};
+use crate::report::{Counters, JobPhase};
 
 /// One job, according to the reports of its thread.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl WatchedJob {
                 match failure {
                     Some(failure) => self.fail(failure, now),
                     None => {
-                        self.counters.phase.set(Phase::Ended);
+                        self.counters.phase.set(JobPhase::Ended);
                         false
                     }
                 }
@@ -57,7 +57,7 @@ impl WatchedJob {
     }
 
     fn fail(&mut self, failure: JobFailure, now: Instant) -> bool {
-        self.counters.phase.set(Phase::Failed { why: failure.why.clone() });
+        self.counters.phase.set(JobPhase::Failed { why: failure.why.clone() });
         let earlier = self.failed.take();
         let since = earlier.as_ref().map_or(now, |earlier| earlier.since);
         let is_new = earlier.is_none_or(|earlier| earlier.failure != failure);
@@ -74,7 +74,7 @@ impl WatchedJob {
             })
         };
         if let Some(failed) = self.failed.take_if(runs) {
-            self.counters.phase.set(Phase::Running);
+            self.counters.phase.set(JobPhase::Running);
             let took = now.saturating_duration_since(failed.since).as_secs_f64();
             log::info!("{}: running again; it had failed for {took:.1} s", self.name);
         }

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::report::{CountedUnit, Counters};
     use crate::shutdown;
-    use crate::status::Route;
+    use crate::status::JobRoute;
     use crossbeam_channel::unbounded;
     use std::sync::Arc;
 
@@ -108,8 +108,8 @@ mod tests {
             "planned"
         }
 
-        fn route(&self) -> Route {
-            Route::default()
+        fn route(&self) -> JobRoute {
+            JobRoute::default()
         }
 
         fn counters(&self) -> Arc<Counters> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{DaemonConfig, HttpAddress};
 use crate::error::Error;
-use crate::http::{self, AllowedHosts, Handler, ListenAddress, Listener};
+use crate::http::{self, AllowedHosts, Handler, HttpListener, ListenAddress};
 use crate::report::Outage;
 use crate::status::{self, History, Pulse, SAMPLE_INTERVAL, StatusSource};
 use crate::threads;
@@ -55,7 +55,7 @@ fn serve_page(address: &ListenAddress, hosts: &AllowedHosts, handler: &Handler) 
     let mut outage = Outage::new(format!("the status page {address}"));
     let mut pause = BIND_PAUSE_FIRST;
     loop {
-        match Listener::bind(address) {
+        match HttpListener::bind(address) {
             Ok(listener) => {
                 match outage.is_down() {
                     true => outage.up(Instant::now(), "is served"),
@@ -85,7 +85,7 @@ fn bind_error(error: &io::Error) -> String {
 /// Answers `pandad status` for ever, at the first of the names that no other process has.
 fn serve_commands(names: &[String], handler: &Handler) {
     for name in names {
-        match Listener::bind(&ListenAddress::Abstract(name.clone())) {
+        match HttpListener::bind(&ListenAddress::Abstract(name.clone())) {
             Ok(listener) => return http::serve(&listener, &AllowedHosts::default(), handler),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) => {

@@ -34,7 +34,7 @@ impl fmt::Display for ListenAddress {
 
 /// A socket that accepts connections.
 #[derive(Debug)]
-pub enum Listener {
+pub enum HttpListener {
     /// TCP.
     Tcp(TcpListener),
     /// A Unix socket.
@@ -43,17 +43,17 @@ pub enum Listener {
     Private(UnixListener),
 }
 
-impl Listener {
+impl HttpListener {
     /// Listens there.
     ///
     /// # Errors
     /// Those of the system. A socket file that nobody listens at any more is replaced.
     pub fn bind(address: &ListenAddress) -> io::Result<Self> {
         match address {
-            ListenAddress::Tcp(address) => TcpListener::bind(address).map(Listener::Tcp),
-            ListenAddress::Unix(path) => bind_file(path).map(Listener::Unix),
+            ListenAddress::Tcp(address) => TcpListener::bind(address).map(HttpListener::Tcp),
+            ListenAddress::Unix(path) => bind_file(path).map(HttpListener::Unix),
             ListenAddress::Abstract(name) => {
-                UnixListener::bind_addr(&UnixAddress::from_abstract_name(name)?).map(Listener::Private)
+                UnixListener::bind_addr(&UnixAddress::from_abstract_name(name)?).map(HttpListener::Private)
             }
         }
     }
@@ -64,9 +64,9 @@ impl Listener {
     /// Those of the system.
     pub fn accept(&self) -> io::Result<Stream> {
         match self {
-            Listener::Tcp(listener) => listener.accept().map(|(stream, _)| Stream::Tcp(stream)),
-            Listener::Unix(listener) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
-            Listener::Private(listener) => loop {
+            HttpListener::Tcp(listener) => listener.accept().map(|(stream, _)| Stream::Tcp(stream)),
+            HttpListener::Unix(listener) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+            HttpListener::Private(listener) => loop {
                 let (stream, _) = listener.accept()?;
                 if is_trusted(&stream) {
                     return Ok(Stream::Unix(stream));
@@ -106,15 +106,15 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("pandad-http-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let address = ListenAddress::Unix(dir.join("status"));
-        let first = Listener::bind(&address).unwrap();
-        assert!(Listener::bind(&address).is_err(), "somebody listens");
+        let first = HttpListener::bind(&address).unwrap();
+        assert!(HttpListener::bind(&address).is_err(), "somebody listens");
         drop(first);
-        let again = Listener::bind(&address).unwrap();
+        let again = HttpListener::bind(&address).unwrap();
         let mode = std::fs::metadata(dir.join("status")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o660);
         drop(again);
         std::fs::write(dir.join("file"), "kept").unwrap();
-        assert!(Listener::bind(&ListenAddress::Unix(dir.join("file"))).is_err());
+        assert!(HttpListener::bind(&ListenAddress::Unix(dir.join("file"))).is_err());
         assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"kept");
         std::fs::remove_dir_all(&dir).unwrap();
     }

@@ -13,8 +13,8 @@ mod stream;
 
 pub use client::get;
 pub use host_check::AllowedHosts;
-pub use listener::{ListenAddress, Listener};
-pub use request::Request;
+pub use listener::{HttpListener, ListenAddress};
+pub use request::HttpRequest;
 pub use response::{Response, Status};
 pub use server::{Handler, serve};
 pub use stream::Stream;

@@ -13,7 +13,7 @@ const HEADER_LINES_MAX: usize = 64;
 
 /// A request, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct HttpRequest {
     /// Whether only the head of the answer is wanted.
     pub is_head: bool,
     /// The path, without the query.
@@ -28,7 +28,7 @@ pub struct Request {
 ///
 /// # Errors
 /// The answer to a request that is not served.
-pub(super) fn read(stream: &mut Stream, until: Instant) -> Result<Option<Request>, Response> {
+pub(super) fn read(stream: &mut Stream, until: Instant) -> Result<Option<HttpRequest>, Response> {
     let mut buffer = vec![0; HEADER_BYTES_MAX];
     let mut filled = 0;
     loop {
@@ -66,7 +66,7 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 /// The request, once its header is complete.
-fn parse(bytes: &[u8]) -> Result<Option<Request>, Response> {
+fn parse(bytes: &[u8]) -> Result<Option<HttpRequest>, Response> {
     let mut headers = [httparse::EMPTY_HEADER; HEADER_LINES_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
     match parsed.parse(bytes) {
@@ -95,7 +95,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Request>, Response> {
     if hosts.len() > 1 || (hosts.is_empty() && parsed.version == Some(1)) {
         return Err(Response::text(Status::BadRequest, "one header Host is expected\n"));
     }
-    Ok(Some(Request {
+    Ok(Some(HttpRequest {
         is_head,
         path: path_of(parsed.path.unwrap_or_default()).to_owned(),
         host: hosts.into_iter().next(),
@@ -120,7 +120,7 @@ mod tests {
     fn what_matters_of_a_request_is_taken() {
         let text =
             b"GET /metrics?x=1 HTTP/1.1\r\nHost: localhost:9750\r\nAccept: text/html\r\naccept: a/b\r\n\r\n";
-        let expected = Request {
+        let expected = HttpRequest {
             is_head: false,
             path: "/metrics".to_owned(),
             host: Some("localhost:9750".to_owned()),

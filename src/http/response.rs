@@ -30,12 +30,12 @@ impl Status {
     fn line(self) -> &'static str {
         match self {
             Status::Ok => "200 OK",
-            Status::BadRequest => "400 Bad Request",
+            Status::BadRequest => "400 Bad HttpRequest",
             Status::NotFound => "404 Not Found",
             Status::MethodNotAllowed => "405 Method Not Allowed",
-            Status::RequestTimeout => "408 Request Timeout",
-            Status::MisdirectedRequest => "421 Misdirected Request",
-            Status::HeaderTooLarge => "431 Request Header Fields Too Large",
+            Status::RequestTimeout => "408 HttpRequest Timeout",
+            Status::MisdirectedRequest => "421 Misdirected HttpRequest",
+            Status::HeaderTooLarge => "431 HttpRequest Header Fields Too Large",
             Status::InternalError => "500 Internal Server Error",
             Status::Unavailable => "503 Service Unavailable",
         }

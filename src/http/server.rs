@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use super::host_check::AllowedHosts;
-use super::listener::Listener;
-use super::request::{self, Request};
+use super::listener::HttpListener;
+use super::request::{self, HttpRequest};
 use super::response::{Response, Status};
 use super::stream::Stream;
 use crate::threads;
@@ -27,10 +27,10 @@ const REFUSAL_MAX: Duration = Duration::from_millis(20);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Answers requests. It must not wait for anything.
-pub type Handler = Arc<dyn Fn(&Request) -> Response + Send + Sync>;
+pub type Handler = Arc<dyn Fn(&HttpRequest) -> Response + Send + Sync>;
 
 /// Serves for ever.
-pub fn serve(listener: &Listener, hosts: &AllowedHosts, handler: &Handler) {
+pub fn serve(listener: &HttpListener, hosts: &AllowedHosts, handler: &Handler) {
     let busy = Arc::new(AtomicUsize::new(0));
     loop {
         let stream = match listener.accept() {
@@ -143,10 +143,10 @@ mod tests {
 
     /// A server that answers every request with its path.
     fn start() -> SocketAddr {
-        let listener = Listener::bind(&ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())).unwrap();
-        let Listener::Tcp(socket) = &listener else { unreachable!() };
+        let listener = HttpListener::bind(&ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())).unwrap();
+        let HttpListener::Tcp(socket) = &listener else { unreachable!() };
         let address = socket.local_addr().unwrap();
-        let handler: Handler = Arc::new(|request: &Request| {
+        let handler: Handler = Arc::new(|request: &HttpRequest| {
             assert_ne!(request.path, "/panic");
             Response::text(Status::Ok, request.path.clone())
         });

@@ -17,7 +17,7 @@ use crate::logfile::line::{LineFormat, LineFormatter, RecordFilter};
 use crate::redis::{LeftOutCommands, RedisServer, ServerAddress};
 use crate::report::Counters;
 use crate::shutdown::Stop;
-use crate::status::Route;
+use crate::status::JobRoute;
 
 /// One job, which a thread of its own can run.
 pub trait Job: Send {
@@ -25,7 +25,7 @@ pub trait Job: Send {
     fn name(&self) -> &'static str;
 
     /// From where to where the job moves things, for people.
-    fn route(&self) -> Route;
+    fn route(&self) -> JobRoute;
 
     /// The job's counters, which the state line shows.
     fn counters(&self) -> Arc<Counters>;

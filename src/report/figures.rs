@@ -144,7 +144,7 @@ impl fmt::Display for Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Phase, ServerKind, Stage};
+    use crate::report::{JobPhase, ServerKind, Stage};
 
     #[test]
     fn the_state_line_has_the_same_keys_whatever_happens() {
@@ -177,7 +177,7 @@ mod tests {
     fn every_unit_has_its_line() {
         let items = Counters::shared("test", CountedUnit::Items);
         items.dead.store(3, Relaxed);
-        items.phase.set(Phase::Failed { why: "no".to_owned() });
+        items.phase.set(JobPhase::Failed { why: "no".to_owned() });
         assert_eq!(
             items.to_string(),
             "state=failed items=0 fields=0 waiting=0 dead=3 came_back=0 taken_over=0 panics=0 \

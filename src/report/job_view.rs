@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::conditions::ConditionState;
 use super::counters::Counters;
-use super::phase::Phase;
+use super::phase::JobPhase;
 use crate::plural::counted;
 
 /// How many kinds of blocked partitions are told apart.
@@ -87,15 +87,15 @@ impl Counters {
     pub fn view(&self) -> JobView {
         let (phase, since) = self.phase.get();
         let running = match phase {
-            Phase::Failed { why } => {
+            JobPhase::Failed { why } => {
                 let subject = "the job".to_owned();
                 let reasons = vec![Reason { subject, since, why, is_server: false }];
                 return JobView { state: JobState::Failed, since, reasons };
             }
-            Phase::Ended => return JobView { state: JobState::Ended, since, reasons: Vec::new() },
-            Phase::Starting => JobState::Starting,
-            Phase::Running if self.standby.load(Relaxed) => JobState::Standby,
-            Phase::Running => JobState::Running,
+            JobPhase::Ended => return JobView { state: JobState::Ended, since, reasons: Vec::new() },
+            JobPhase::Starting => JobState::Starting,
+            JobPhase::Running if self.standby.load(Relaxed) => JobState::Standby,
+            JobPhase::Running => JobState::Running,
         };
         let down = self.conditions.list().into_iter().filter_map(|one| match one.state {
             ConditionState::Down { since, why } => {
@@ -205,9 +205,9 @@ mod tests {
         server.up(now);
         counters.partitions.clear();
         assert_eq!(state(), JobState::Running);
-        counters.phase.set(Phase::Failed { why: "no".to_owned() });
+        counters.phase.set(JobPhase::Failed { why: "no".to_owned() });
         assert!(!state().is_well() && counters.view().reasons[0].why == "no");
-        counters.phase.set(Phase::Ended);
+        counters.phase.set(JobPhase::Ended);
         assert_eq!(state(), JobState::Ended);
     }
 

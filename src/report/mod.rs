@@ -17,5 +17,5 @@ pub use figures::{Figure, FigureValue};
 pub use job_health::{DiskState, JobHealth, Stage};
 pub use job_view::{JobState, JobView, Reason};
 pub use outage::Outage;
-pub use partitions::{Glass, GroupView, PartitionView};
-pub use phase::{Phase, PhaseCell};
+pub use partitions::{Glass, PartitionView};
+pub use phase::{JobPhase, PhaseCell};

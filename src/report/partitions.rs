@@ -31,17 +31,6 @@ impl PartitionView {
     }
 }
 
-/// The group that the job's offsets belong to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GroupView {
-    /// The group's name.
-    pub name: String,
-    /// The generation of which this process is a member; `None` outside of one.
-    pub generation: Option<i32>,
-    /// How many members the generation has, if this member knows.
-    pub members: Option<usize>,
-}
-
 type Look<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
 /// How to look at something that exists only while a run lasts. Nothing is kept up to date for nobody:

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 /// A phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Phase {
+pub enum JobPhase {
     /// The job is opening what it needs, for the first time.
     Starting,
     /// A run of the job has begun. Whether it makes progress is said by its conditions.
@@ -21,17 +21,17 @@ pub enum Phase {
 
 /// The phase of one job, and since when it lasts.
 #[derive(Debug)]
-pub struct PhaseCell(Mutex<(Phase, Instant)>);
+pub struct PhaseCell(Mutex<(JobPhase, Instant)>);
 
 impl Default for PhaseCell {
     fn default() -> Self {
-        Self(Mutex::new((Phase::Starting, Instant::now())))
+        Self(Mutex::new((JobPhase::Starting, Instant::now())))
     }
 }
 
 impl PhaseCell {
     /// Sets the phase. One that lasts already keeps its beginning.
-    pub fn set(&self, phase: Phase) {
+    pub fn set(&self, phase: JobPhase) {
         let mut cell = self.lock();
         if cell.0 != phase {
             *cell = (phase, Instant::now());
@@ -42,22 +42,22 @@ impl PhaseCell {
     /// decides.
     pub fn begin_run(&self) {
         let mut cell = self.lock();
-        if cell.0 == Phase::Starting {
-            *cell = (Phase::Running, Instant::now());
+        if cell.0 == JobPhase::Starting {
+            *cell = (JobPhase::Running, Instant::now());
         }
     }
 
     /// The phase, and since when it lasts.
-    pub fn get(&self) -> (Phase, Instant) {
+    pub fn get(&self) -> (JobPhase, Instant) {
         self.lock().clone()
     }
 
     /// Whether the job has failed for good.
     pub fn has_failed(&self) -> bool {
-        matches!(self.lock().0, Phase::Failed { .. })
+        matches!(self.lock().0, JobPhase::Failed { .. })
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Phase, Instant)> {
+    fn lock(&self) -> MutexGuard<'_, (JobPhase, Instant)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -69,15 +69,15 @@ mod tests {
     #[test]
     fn a_run_does_not_hide_a_failure() {
         let cell = PhaseCell::default();
-        assert_eq!(cell.get().0, Phase::Starting);
+        assert_eq!(cell.get().0, JobPhase::Starting);
         cell.begin_run();
         let (phase, since) = cell.get();
         cell.begin_run();
-        assert_eq!((cell.get(), phase), ((Phase::Running, since), Phase::Running));
-        cell.set(Phase::Failed { why: "no".to_owned() });
+        assert_eq!((cell.get(), phase), ((JobPhase::Running, since), JobPhase::Running));
+        cell.set(JobPhase::Failed { why: "no".to_owned() });
         cell.begin_run();
         assert!(cell.has_failed(), "it is only tried again");
-        cell.set(Phase::Running);
+        cell.set(JobPhase::Running);
         assert!(!cell.has_failed());
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::history::Sample;
-use super::snapshot::{JobSnapshot, Route, ServerSnapshot, Snapshot};
+use super::snapshot::{JobRoute, JobSnapshot, ServerSnapshot, Snapshot};
 use crate::report::{CountedUnit, FigureValue, PartitionView};
 
 /// How many partitions are listed. What is behind or blocked comes first.
@@ -31,7 +31,7 @@ pub fn json(snapshot: &Snapshot, history: &[(&'static str, Vec<Sample>)]) -> Str
 }
 
 fn of_job(job: &JobSnapshot, samples: &[Sample]) -> Value {
-    let Route { from, to, group } = &job.route;
+    let JobRoute { from, to, group } = &job.route;
     let reasons = job.reasons.iter().map(
         |(reason, lasts)| json!({"subject": reason.subject, "lasts_s": lasts.as_secs(), "why": reason.why}),
     );

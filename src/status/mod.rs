@@ -20,7 +20,7 @@ pub use history::{History, SAMPLE_INTERVAL};
 pub use json::json;
 pub use prometheus::{MetricsFormat, metrics};
 pub use readiness::readiness;
-pub use snapshot::{JobSnapshot, Route, ServerSnapshot, ShownJob, Snapshot, StatusSource};
+pub use snapshot::{JobRoute, JobSnapshot, ServerSnapshot, ShownJob, Snapshot, StatusSource};
 pub use socket_name::socket_names;
 pub use terminal::{StatusReport, terminal};
 pub use web::{Pulse, handler};

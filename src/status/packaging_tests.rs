@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use serde_json::Value;
 
-use super::{MetricsFormat, Route, ShownJob, StatusSource, metrics};
+use super::{JobRoute, MetricsFormat, ShownJob, StatusSource, metrics};
 use crate::report::{CountedUnit, Counters, PartitionView, ServerKind};
 
 const ALERTS: &str = include_str!("../../packaging/alerts.yml");
@@ -34,7 +34,7 @@ fn page() -> String {
                 }]
             });
         }
-        ShownJob { name, route: Route::default(), counters }
+        ShownJob { name, route: JobRoute::default(), counters }
     };
     let jobs = [
         ("kafka_to_file", CountedUnit::Records),

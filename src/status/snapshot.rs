@@ -9,7 +9,7 @@ use crate::report::{
 
 /// From where to where a job moves things, in words for people.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Route {
+pub struct JobRoute {
     /// From where, e.g. `topic test of 127.0.0.1:9092`.
     pub from: String,
     /// To where, e.g. `/var/log/consumer.log`.
@@ -24,7 +24,7 @@ pub struct ShownJob {
     /// The job's name.
     pub name: &'static str,
     /// What it moves.
-    pub route: Route,
+    pub route: JobRoute,
     /// Its counters.
     pub counters: Arc<Counters>,
 }
@@ -65,7 +65,7 @@ pub struct JobSnapshot {
     /// What it counts.
     pub unit: CountedUnit,
     /// What it moves.
-    pub route: Route,
+    pub route: JobRoute,
     /// Its state.
     pub state: JobState,
     /// For how long the state has lasted.
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn records_are_behind_until_they_are_written() {
         let counters = Counters::shared("test", CountedUnit::Records);
-        let job = ShownJob { name: "test", route: Route::default(), counters: Arc::clone(&counters) };
+        let job = ShownJob { name: "test", route: JobRoute::default(), counters: Arc::clone(&counters) };
         let behind = || job.look(Instant::now()).behind();
         assert_eq!(behind(), None, "no broker has answered");
         counters.lag_unknown.store(0, Relaxed);
@@ -200,7 +200,7 @@ mod tests {
 
         let counters = Counters::shared("test", CountedUnit::Items);
         counters.lag.store(12, Relaxed);
-        let job = ShownJob { name: "test", route: Route::default(), counters };
+        let job = ShownJob { name: "test", route: JobRoute::default(), counters };
         assert_eq!(job.look(Instant::now()).behind(), Some(12));
     }
 }

@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::web::respond;
 use super::*;
-use crate::http::{Request, Response, Status};
+use crate::http::{HttpRequest, Response, Status};
 use crate::report::{CountedUnit, Counters, PartitionView, ServerKind};
 
 fn job(name: &'static str, unit: CountedUnit) -> ShownJob {
     let counters = Counters::shared(name, unit);
     counters.phase.begin_run();
     let group = if unit == CountedUnit::Records { "g" } else { "" };
-    let route = Route { from: "from \"here\"".into(), to: "to".into(), group: group.into() };
+    let route = JobRoute { from: "from \"here\"".into(), to: "to".into(), group: group.into() };
     ShownJob { name, route, counters }
 }
 
@@ -47,7 +47,7 @@ fn partition(number: i32, lag: i64, blocked: Option<&str>) -> PartitionView {
 
 fn ask(source: &StatusSource, path: &str) -> Response {
     let (host, accept) = (None, String::new());
-    let request = Request { is_head: false, path: path.into(), host, accept };
+    let request = HttpRequest { is_head: false, path: path.into(), host, accept };
     respond(&request, source, &History::default(), &Pulse::default())
 }
 

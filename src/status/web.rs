@@ -9,7 +9,7 @@ use super::page::PAGE;
 use super::prometheus::{MetricsFormat, metrics};
 use super::snapshot::StatusSource;
 use super::{json, readiness};
-use crate::http::{Handler, Request, Response, Status};
+use crate::http::{Handler, HttpRequest, Response, Status};
 
 /// Without a sign of life for this long, the process does not live.
 const PULSE_MAX: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ pub fn handler(source: StatusSource, history: History, pulse: Pulse) -> Handler 
 }
 
 pub(super) fn respond(
-    request: &Request,
+    request: &HttpRequest,
     source: &StatusSource,
     history: &History,
     pulse: &Pulse,

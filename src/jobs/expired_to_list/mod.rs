@@ -15,7 +15,7 @@ use crate::pipeline;
 use crate::queue;
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
-use crate::status::Route;
+use crate::status::JobRoute;
 
 pub(super) const NAME: &str = "expired_to_list";
 
@@ -37,7 +37,7 @@ impl Job for ExpiredToListJob {
         NAME
     }
 
-    fn route(&self) -> Route {
+    fn route(&self) -> JobRoute {
         let Section { expire, list, list_key, prefix, .. } = &self.section;
         let (expire, list) =
             (redis_server("redis_kv_expire", expire, ""), redis_server("redis_list", list, ""));
@@ -45,7 +45,7 @@ impl Job for ExpiredToListJob {
             "" => "every key that expires".to_owned(),
             prefix => format!("keys {prefix}* that expire"),
         };
-        Route {
+        JobRoute {
             from: format!("{keys} on {expire}"),
             to: format!("the work list {list_key} on {list}"),
             group: String::new(),

@@ -48,7 +48,7 @@ use crate::pipeline::{self, Parts, PipelineLimits};
 use crate::recycle::BufferPool;
 use crate::report::{CountedUnit, Counters, Stage};
 use crate::shutdown::Stop;
-use crate::status::Route;
+use crate::status::JobRoute;
 
 pub(super) const NAME: &str = "kafka_to_file";
 /// While few records come, syncs are at least this far apart.
@@ -324,9 +324,9 @@ impl Job for KafkaToFile {
         NAME
     }
 
-    fn route(&self) -> Route {
+    fn route(&self) -> JobRoute {
         let topics = self.section.kafka.topics.to_string().replace(',', ", ");
-        Route {
+        JobRoute {
             from: format!("{topics} of Kafka {}", self.section.brokers.join(", ")),
             to: self.section.log_file.path.to_string(),
             group: self.section.kafka.group.clone(),

@@ -19,7 +19,7 @@ use crate::queue::{BatchSlots, QueueKeys, QueueLease, Taker, Targets};
 use crate::redis::{Health, Link, RedisServer, ServerWatch};
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
-use crate::status::Route;
+use crate::status::JobRoute;
 
 pub(super) const NAME: &str = "list_to_hash";
 /// Batches for each worker: one that it does, and one that is ready.
@@ -43,10 +43,10 @@ impl Job for ListToHash {
         NAME
     }
 
-    fn route(&self) -> Route {
+    fn route(&self) -> JobRoute {
         let Section { list, list_key, ar, hashes, .. } = &self.section;
         let (list, ar) = (redis_server("redis_list", list, ""), redis_server("redis_ar", ar, ""));
-        Route {
+        JobRoute {
             from: format!("the work list {list_key} on {list}"),
             to: format!("fields deleted from {} on {ar}", hashes_text(hashes.len())),
             group: String::new(),
