@@ -6,7 +6,7 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use std::time::{Duration, Instant};
 
 use super::peer::is_trusted;
-use super::stream::Stream;
+use super::stream::HttpStream;
 
 /// The most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -26,7 +26,7 @@ pub fn get(name: &str, path: &str, timeout: Duration) -> Result<Option<String>, 
     if !is_trusted(&socket) {
         return Err("it belongs to another user".to_owned());
     }
-    let mut stream = Stream::Unix(socket);
+    let mut stream = HttpStream::Unix(socket);
     let answer = exchange(&mut stream, path, until).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             format!("no answer within {} s", timeout.as_secs())
@@ -40,7 +40,7 @@ pub fn get(name: &str, path: &str, timeout: Duration) -> Result<Option<String>, 
     }
 }
 
-fn exchange(stream: &mut Stream, path: &str, until: Instant) -> io::Result<String> {
+fn exchange(stream: &mut HttpStream, path: &str, until: Instant) -> io::Result<String> {
     let rest = || Some(until.saturating_duration_since(Instant::now())).filter(|rest| !rest.is_zero());
     let timed_out = || io::Error::from(io::ErrorKind::TimedOut);
     stream.set_timeout(rest().ok_or_else(timed_out)?)?;

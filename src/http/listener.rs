@@ -9,7 +9,7 @@ use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use super::peer::is_trusted;
-use super::stream::Stream;
+use super::stream::HttpStream;
 
 /// An address to listen at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,14 +62,14 @@ impl HttpListener {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn accept(&self) -> io::Result<Stream> {
+    pub fn accept(&self) -> io::Result<HttpStream> {
         match self {
-            HttpListener::Tcp(listener) => listener.accept().map(|(stream, _)| Stream::Tcp(stream)),
-            HttpListener::Unix(listener) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+            HttpListener::Tcp(listener) => listener.accept().map(|(stream, _)| HttpStream::Tcp(stream)),
+            HttpListener::Unix(listener) => listener.accept().map(|(stream, _)| HttpStream::Unix(stream)),
             HttpListener::Private(listener) => loop {
                 let (stream, _) = listener.accept()?;
                 if is_trusted(&stream) {
-                    return Ok(Stream::Unix(stream));
+                    return Ok(HttpStream::Unix(stream));
                 }
             },
         }

@@ -17,4 +17,4 @@ pub use listener::{HttpListener, ListenAddress};
 pub use request::HttpRequest;
 pub use response::{Response, Status};
 pub use server::{Handler, serve};
-pub use stream::Stream;
+pub use stream::HttpStream;

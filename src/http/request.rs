@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::time::Instant;
 
 use super::response::{Response, Status};
-use super::stream::Stream;
+use super::stream::HttpStream;
 
 /// The most bytes of a request's first line and header.
 const HEADER_BYTES_MAX: usize = 8 * 1024;
@@ -28,7 +28,7 @@ pub struct HttpRequest {
 ///
 /// # Errors
 /// The answer to a request that is not served.
-pub(super) fn read(stream: &mut Stream, until: Instant) -> Result<Option<HttpRequest>, Response> {
+pub(super) fn read(stream: &mut HttpStream, until: Instant) -> Result<Option<HttpRequest>, Response> {
     let mut buffer = vec![0; HEADER_BYTES_MAX];
     let mut filled = 0;
     loop {
@@ -52,7 +52,7 @@ pub(super) fn read(stream: &mut Stream, until: Instant) -> Result<Option<HttpReq
     }
 }
 
-fn read_some(stream: &mut Stream, room: &mut [u8], until: Instant) -> io::Result<usize> {
+fn read_some(stream: &mut HttpStream, room: &mut [u8], until: Instant) -> io::Result<usize> {
     let rest = until.saturating_duration_since(Instant::now());
     if rest.is_zero() {
         return Err(io::ErrorKind::TimedOut.into());

@@ -10,7 +10,7 @@ use super::host_check::AllowedHosts;
 use super::listener::HttpListener;
 use super::request::{self, HttpRequest};
 use super::response::{Response, Status};
-use super::stream::Stream;
+use super::stream::HttpStream;
 use crate::threads;
 
 /// How many connections are served at once.
@@ -76,13 +76,13 @@ impl Drop for Slot {
 }
 
 /// There are too many connections.
-fn refuse(mut stream: Stream) {
+fn refuse(mut stream: HttpStream) {
     let text = format!("more than {CONNECTIONS_MAX} requests at once; try again\n");
     let response = Response::text(Status::Unavailable, text);
     send(&mut stream, &response.bytes(false), Instant::now() + REFUSAL_MAX);
 }
 
-fn answer(stream: &mut Stream, hosts: &AllowedHosts, handler: &Handler, until: Instant) {
+fn answer(stream: &mut HttpStream, hosts: &AllowedHosts, handler: &Handler, until: Instant) {
     let (response, is_head) = match request::read(stream, until.min(Instant::now() + HEADER_MAX)) {
         Ok(None) => return,
         Err(refusal) => (refusal, false),
@@ -106,7 +106,7 @@ fn answer(stream: &mut Stream, hosts: &AllowedHosts, handler: &Handler, until: I
 
 /// Writes as much as the peer takes in time, and lets it read that before the connection goes: a peer that
 /// is still sending would otherwise lose the answer.
-fn send(stream: &mut Stream, mut bytes: &[u8], until: Instant) {
+fn send(stream: &mut HttpStream, mut bytes: &[u8], until: Instant) {
     while !bytes.is_empty() {
         let rest = until.saturating_duration_since(Instant::now());
         if rest.is_zero() || stream.set_timeout(rest).is_err() {

@@ -7,22 +7,22 @@ use std::time::Duration;
 
 /// See the module.
 #[derive(Debug)]
-pub enum Stream {
+pub enum HttpStream {
     /// TCP.
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
 }
 
-impl Stream {
+impl HttpStream {
     /// How long one read or write may take from now on. It must not be zero.
     pub(super) fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
         let timeout = Some(timeout);
         match self {
-            Stream::Tcp(stream) => {
+            HttpStream::Tcp(stream) => {
                 stream.set_read_timeout(timeout).and_then(|()| stream.set_write_timeout(timeout))
             }
-            Stream::Unix(stream) => {
+            HttpStream::Unix(stream) => {
                 stream.set_read_timeout(timeout).and_then(|()| stream.set_write_timeout(timeout))
             }
         }
@@ -31,8 +31,8 @@ impl Stream {
     /// The address at which the connection came in; `None` for a Unix socket.
     pub(super) fn local_address(&self) -> Option<IpAddr> {
         match self {
-            Stream::Tcp(stream) => stream.local_addr().ok().map(|address| address.ip()),
-            Stream::Unix(_) => None,
+            HttpStream::Tcp(stream) => stream.local_addr().ok().map(|address| address.ip()),
+            HttpStream::Unix(_) => None,
         }
     }
 
@@ -40,26 +40,26 @@ impl Stream {
     pub(super) fn end(&self) {
         // If this fails, the peer is gone already.
         let _gone = match self {
-            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+            HttpStream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            HttpStream::Unix(stream) => stream.shutdown(Shutdown::Write),
         };
     }
 }
 
-impl Read for Stream {
+impl Read for HttpStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Stream::Tcp(stream) => stream.read(buffer),
-            Stream::Unix(stream) => stream.read(buffer),
+            HttpStream::Tcp(stream) => stream.read(buffer),
+            HttpStream::Unix(stream) => stream.read(buffer),
         }
     }
 }
 
-impl Write for Stream {
+impl Write for HttpStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Stream::Tcp(stream) => stream.write(bytes),
-            Stream::Unix(stream) => stream.write(bytes),
+            HttpStream::Tcp(stream) => stream.write(bytes),
+            HttpStream::Unix(stream) => stream.write(bytes),
         }
     }
 
