@@ -1,5 +1,7 @@
 //! One reader and one broker that answers as a script says.
 
+mod late_answers;
+
 use std::sync::Mutex;
 
 use crossbeam_channel::{bounded, unbounded};
@@ -130,6 +132,12 @@ impl Running {
         let partition = TopicPartition::new("t", number);
         let leader = LedTopic { epoch: -1, topic, expected };
         self.orders.send(ReaderOrder::Read { partition, start, assignment: 1, leader }).unwrap();
+    }
+
+    /// Assigns a partition once more.
+    fn read_again(&self, number: i32, start: StartOffset) {
+        let (partition, leader) = (TopicPartition::new("t", number), LedTopic::default());
+        self.orders.send(ReaderOrder::Read { partition, start, assignment: 2, leader }).unwrap();
     }
 
     /// The events until one is like this.

@@ -25,6 +25,34 @@ const LANDMARKS_MAX: usize = 100;
 /// What a broker lists for a partition: an offset, if there is one that fits.
 type Listed = Result<Option<i64>, ErrorCode>;
 
+/// A question about a partition. While others are asked, orders may come, so an answer counts only as long
+/// as the partition has the assignment that the question belongs to.
+struct Question {
+    partition: TopicPartition,
+    epoch: i32,
+    assignment: u64,
+}
+
+impl Question {
+    fn about(cursor: &Cursor) -> Self {
+        Self { partition: cursor.partition.clone(), epoch: cursor.epoch, assignment: cursor.assignment }
+    }
+}
+
+/// Where a partition begins, or why the broker does not tell it.
+struct Start {
+    question: Question,
+    listed: Result<i64, ErrorCode>,
+    basis: StartBasis,
+}
+
+/// The newest landmark of a partition, as it is asked for.
+struct NewestLandmark {
+    fetch: PartitionFetch,
+    fingerprint: u32,
+    assignment: u64,
+}
+
 impl BrokerReader {
     /// Asks what can be asked together. Questions that are left are asked one by one.
     pub(super) fn ask_together(&mut self, events: &mut Vec<Event>) -> Result<(), ReaderStopped> {
@@ -32,15 +60,15 @@ impl BrokerReader {
         let asked = self.list_starts(&mut starts);
         let mut refused = Vec::new();
         let mut resolved = Vec::new();
-        for (partition, listed, basis) in starts {
-            let Some(cursor) = self.cursors.get_mut(&partition) else { continue };
+        for Start { question, listed, basis } in starts {
+            let Some(cursor) = self.asked_cursor(&question) else { continue };
             match listed {
                 Ok(offset) => {
                     cursor.at = offset;
                     cursor.next_step = NextStep::Read;
                     resolved.push(cursor.resolved(offset, basis));
                 }
-                Err(code) => refused.push((partition, code)),
+                Err(code) => refused.push((question.partition, code)),
             }
         }
         if !resolved.is_empty() {
@@ -53,32 +81,35 @@ impl BrokerReader {
         self.compare_together(events)
     }
 
-    /// The partitions that are asked about, and may be asked about now.
-    fn asked_about(&self, is_asked: impl Fn(&NextStep) -> bool) -> Vec<(TopicPartition, i32)> {
+    /// What is asked about partitions that may be asked about now.
+    fn questions(&self, is_asked: impl Fn(&NextStep) -> bool) -> Vec<Question> {
         let open = |cursor: &&Cursor| cursor.has_question() && is_asked(&cursor.next_step);
-        let open = self.cursors.values().filter(open);
-        open.map(|cursor| (cursor.partition.clone(), cursor.epoch)).collect()
+        self.cursors.values().filter(open).map(Question::about).collect()
+    }
+
+    /// The partition of a question, if the answer still counts for it.
+    fn asked_cursor(&mut self, question: &Question) -> Option<&mut Cursor> {
+        let cursor = self.cursors.get_mut(&question.partition)?;
+        (cursor.assignment == question.assignment).then_some(cursor)
     }
 
     /// Finds where partitions begin that have no position. What was found before a failure counts.
-    fn list_starts(
-        &mut self,
-        starts: &mut Vec<(TopicPartition, Result<i64, ErrorCode>, StartBasis)>,
-    ) -> Result<(), ReaderStopped> {
+    fn list_starts(&mut self, starts: &mut Vec<Start>) -> Result<(), ReaderStopped> {
         let isolation = self.isolation();
         let mut bounds = Vec::new();
         for (start, spec) in
             [(StartOffset::Earliest, OffsetSpec::First), (StartOffset::Latest, OffsetSpec::Next)]
         {
             let start = NextStep::ResolveStart(start);
-            bounds.push((self.asked_about(|step| *step == start), spec));
+            bounds.push((self.questions(|step| *step == start), spec));
         }
-        for (partitions, spec) in bounds {
-            for some in partitions.chunks(LIST_PARTITIONS_MAX) {
+        for (mut left, spec) in bounds {
+            while !left.is_empty() {
                 self.wait_until_heard()?;
-                for (partition, listed) in list(self.connection()?, some, spec, isolation)? {
+                let some = left.drain(..left.len().min(LIST_PARTITIONS_MAX)).collect();
+                for (question, listed) in list(self.connection()?, some, spec, isolation)? {
                     let listed = listed.and_then(|one| one.ok_or(ErrorCode::LEADER_NOT_AVAILABLE));
-                    starts.push((partition, listed, StartBasis::Bound));
+                    starts.push(Start { question, listed, basis: StartBasis::Bound });
                 }
             }
         }
@@ -87,29 +118,27 @@ impl BrokerReader {
 
     /// Finds the first records since a moment. Where the broker finds none, or an error, the partition is
     /// asked about alone, see [`crate::kafka::fetch::start_time`].
-    fn list_since(
-        &mut self,
-        starts: &mut Vec<(TopicPartition, Result<i64, ErrorCode>, StartBasis)>,
-    ) -> Result<(), ReaderStopped> {
+    fn list_since(&mut self, starts: &mut Vec<Start>) -> Result<(), ReaderStopped> {
         let isolation = self.isolation();
         let knows_times = self.connection()?.versions().choose::<ListOffsets<'_>>();
         if !knows_times.is_ok_and(|version| version >= 1) {
             return Ok(());
         }
-        let mut moments: BTreeMap<i64, Vec<(TopicPartition, i32)>> = BTreeMap::new();
+        let mut moments: BTreeMap<i64, Vec<Question>> = BTreeMap::new();
         for cursor in self.cursors.values().filter(|cursor| cursor.has_question()) {
             if let NextStep::ResolveStart(StartOffset::Since(since)) = cursor.next_step {
-                moments.entry(since).or_default().push((cursor.partition.clone(), cursor.epoch));
+                moments.entry(since).or_default().push(Question::about(cursor));
             }
         }
-        for (since, partitions) in moments {
-            for some in partitions.chunks(LIST_PARTITIONS_MAX) {
+        for (since, mut left) in moments {
+            let spec = OffsetSpec::Since(since);
+            while !left.is_empty() {
                 self.wait_until_heard()?;
-                for (partition, listed) in
-                    list(self.connection()?, some, OffsetSpec::Since(since), isolation)?
-                {
+                let some = left.drain(..left.len().min(LIST_PARTITIONS_MAX)).collect();
+                for (question, listed) in list(self.connection()?, some, spec, isolation)? {
                     if let Ok(Some(offset)) = listed {
-                        starts.push((partition, Ok(offset), StartBasis::Timestamp));
+                        let (listed, basis) = (Ok(offset), StartBasis::Timestamp);
+                        starts.push(Start { question, listed, basis });
                     }
                 }
             }
@@ -124,11 +153,13 @@ impl BrokerReader {
         for cursor in self.cursors.values().filter(|cursor| cursor.has_question()) {
             if let NextStep::ResolveStart(StartOffset::At(at, landmarks)) = &cursor.next_step
                 && cursor.leader.other().is_none()
-                && let Some((offset, print)) = landmarks.iter().rev().find(|(offset, _)| offset < at)
+                && let Some((offset, fingerprint)) = landmarks.iter().rev().find(|(offset, _)| offset < at)
             {
                 let max_bytes = i32::try_from(LANDMARK_BYTES).unwrap_or(i32::MAX);
                 let (partition, epoch, offset) = (cursor.partition.clone(), cursor.epoch, *offset);
-                newest.push((PartitionFetch { partition, epoch, offset, max_bytes }, *print));
+                let fetch = PartitionFetch { partition, epoch, offset, max_bytes };
+                let (fingerprint, assignment) = (*fingerprint, cursor.assignment);
+                newest.push(NewestLandmark { fetch, fingerprint, assignment });
             }
         }
         if newest.len() < 2 {
@@ -151,12 +182,8 @@ impl BrokerReader {
     }
 
     /// False if the broker withheld its answer because of the quota.
-    fn compare_some(
-        &mut self,
-        some: &[(PartitionFetch, u32)],
-        events: &mut Vec<Event>,
-    ) -> Result<bool, Fault> {
-        let wanted: Vec<PartitionFetch> = some.iter().map(|(one, _)| one.clone()).collect();
+    fn compare_some(&mut self, some: &[NewestLandmark], events: &mut Vec<Event>) -> Result<bool, Fault> {
+        let wanted: Vec<PartitionFetch> = some.iter().map(|one| one.fetch.clone()).collect();
         let fetch = Fetch {
             max_wait_ms: 0,
             min_bytes: 0,
@@ -175,14 +202,18 @@ impl BrokerReader {
         if !answer.code.is_none() {
             return Ok(true);
         }
-        let prints: BTreeMap<&TopicPartition, (i64, u32)> =
-            some.iter().map(|(one, print)| (&one.partition, (one.offset, *print))).collect();
+        let asked: BTreeMap<&TopicPartition, &NewestLandmark> =
+            some.iter().map(|one| (&one.fetch.partition, one)).collect();
         for (partition, found) in answer.partitions {
-            let Some((offset, print)) = prints.get(&partition).copied() else { continue };
-            let set = frame.bytes().get(found.records).unwrap_or_default();
+            let Some(asked) = asked.get(&partition) else { continue };
+            let (offset, set) = (asked.fetch.offset, frame.bytes().get(found.records).unwrap_or_default());
             let agrees = found.code.is_none()
-                && fingerprint(set, offset, &mut self.scratch).is_ok_and(|found| found == Some(print));
-            if agrees && let Some(cursor) = self.cursors.get_mut(&partition) {
+                && fingerprint(set, offset, &mut self.scratch)
+                    .is_ok_and(|found| found == Some(asked.fingerprint));
+            if agrees
+                && let Some(cursor) = self.cursors.get_mut(&partition)
+                && cursor.assignment == asked.assignment
+            {
                 cursor.next_step = NextStep::Read;
                 events.extend(cursor.identified());
             }
@@ -194,22 +225,24 @@ impl BrokerReader {
 /// What the broker lists for these partitions. One that it leaves out has no leader there.
 fn list(
     connection: &mut Connection,
-    partitions: &[(TopicPartition, i32)],
+    questions: Vec<Question>,
     spec: OffsetSpec,
     isolation: Isolation,
-) -> Result<Vec<(TopicPartition, Listed)>, Fault> {
-    if partitions.is_empty() {
+) -> Result<Vec<(Question, Listed)>, Fault> {
+    if questions.is_empty() {
         return Ok(Vec::new());
     }
-    let answer = connection.ask(&ListOffsets { isolation, spec, partitions })?;
+    let partitions: Vec<(TopicPartition, i32)> =
+        questions.iter().map(|one| (one.partition.clone(), one.epoch)).collect();
+    let answer = connection.ask(&ListOffsets { isolation, spec, partitions: &partitions })?;
     let mut answer: BTreeMap<TopicPartition, _> = answer.into_iter().collect();
-    let listed = partitions.iter().map(|(partition, _)| {
-        let listed = match answer.remove(partition) {
+    let listed = questions.into_iter().map(|question| {
+        let listed = match answer.remove(&question.partition) {
             Some(listed) if listed.code.is_none() => Ok(Some(listed.offset).filter(|offset| *offset >= 0)),
             Some(listed) => Err(listed.code),
             None => Err(ErrorCode::LEADER_NOT_AVAILABLE),
         };
-        (partition.clone(), listed)
+        (question, listed)
     });
     Ok(listed.collect())
 }
