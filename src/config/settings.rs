@@ -166,6 +166,8 @@ settings! {
         pub offsets: OffsetLocation = keys::OFFSETS,
         /// Which client fetches.
         pub client: ClientChoice = keys::CLIENT,
+        /// The id of the cluster that is read; empty: the one that the journal names.
+        pub cluster: String = keys::CLUSTER,
         /// Whether Kafka assigns the partitions among several pandads.
         pub membership: Membership = keys::MEMBERSHIP,
         /// If a member sends no heartbeat for this long, it loses its partitions.

@@ -17,6 +17,7 @@ pub mod protocol;
 mod seam;
 
 pub use auto::{AutoFetcher, FetcherKind};
+pub use client::named_brokers::ClusterIdSource;
 pub use client::versions_seen::VersionsSeen;
 pub use cluster::Cluster;
 pub use group::offset_store::{ClaimNamer, OffsetStorage};

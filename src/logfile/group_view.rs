@@ -48,8 +48,9 @@ pub(super) struct GroupView {
     pub(super) is_unanswered: bool,
     /// Partitions whose commits carry a token, because the group's storage has room for one.
     token_room: HashSet<TopicPartition>,
-    /// Partitions whose offsets the group refuses, and when it last did.
-    refused: NumberMap<Instant>,
+    /// Partitions whose offsets the group refuses, and when it last did; `None` if the next commit need not
+    /// wait.
+    refused: NumberMap<Option<Instant>>,
 }
 
 impl GroupView {
@@ -111,7 +112,12 @@ impl GroupView {
 
     /// Records that the group refuses the offset of this partition, and may take those of others.
     pub(super) fn record_refused(&mut self, index: u32, now: Instant) {
-        self.refused.insert(index, now);
+        self.refused.insert(index, Some(now));
+    }
+
+    /// Lets the offsets that were refused be committed again at once.
+    pub(super) fn end_refusal_pauses(&mut self) {
+        self.refused.values_mut().for_each(|at| *at = None);
     }
 
     /// Whether the group refuses the offsets of this partition.
@@ -121,7 +127,8 @@ impl GroupView {
 
     /// Whether an offset of this partition is to be committed now, as far as refusals matter.
     pub(super) fn is_due(&self, index: u32, now: Instant) -> bool {
-        self.refused.get(&index).is_none_or(|at| now.saturating_duration_since(*at) >= REFUSED_PAUSE)
+        let refused = self.refused.get(&index).copied().flatten();
+        refused.is_none_or(|at| now.saturating_duration_since(at) >= REFUSED_PAUSE)
     }
 
     /// Forgets which offsets the group holds. Other members have the partitions now and may commit other

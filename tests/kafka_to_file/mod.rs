@@ -22,6 +22,7 @@ mod live_copy;
 mod many_files;
 mod many_partitions;
 mod memory;
+mod moved_cluster;
 mod offset_resets;
 mod one_topic;
 mod operator;

@@ -117,6 +117,16 @@ pub const CLIENT: Key<ClientChoice> = Key {
     more: "[kafka.md](kafka.md#which-client-reads) says what differs.",
 };
 
+pub const CLUSTER: Key<String> = Key {
+    section: LOG,
+    name: "kafka['cluster']",
+    kind: kind::text_or("the one of the log file's records"),
+    default: Some(""),
+    usage: Usage::Used,
+    help: "Id of the only cluster that is read",
+    more: "It is needed once the topics were moved to another cluster, of which pandad reads nothing otherwise.",
+};
+
 pub const MEMBERSHIP: Key<Membership> = Key {
     section: LOG,
     name: "kafka['membership']",

@@ -42,7 +42,7 @@ use write_gate::WriteGate;
 use crate::config::{self, KafkaToFileConfig as Section, Membership, OffsetLocation};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
-use crate::kafka::{self, AutoFetcher, ClaimNamer, Cluster, GroupClient, OffsetStorage};
+use crate::kafka::{self, AutoFetcher, ClaimNamer, Cluster, ClusterIdSource, GroupClient, OffsetStorage};
 use crate::logfile::{self, FileNumber, Ledger, OpenError};
 use crate::pipeline::{self, Parts, PipelineLimits};
 use crate::recycle::BufferPool;
@@ -206,6 +206,8 @@ impl KafkaToFile {
         let router = FileRouter::new(topics.clone());
         let silent = ledger.member().is_some_and(|member| member.silent);
         let cluster = super::kafka_cluster(&self.section, silent);
+        expect_cluster(&cluster, &self.section.kafka.cluster, &ledger);
+        let versions_seen = cluster.versions_seen.clone();
         let names = claim_names(ledger.clone());
         let group_client = self.group_client(cluster.clone(), &ledger, &topics, names)?;
         let gate = WriteGate::new(group_client.lease(), self.is_member());
@@ -236,6 +238,7 @@ impl KafkaToFile {
                 fetcher: Box::new(AutoFetcher::new(cluster, super::fetcher_kind(&self.section))),
                 group_client,
                 ledger: SharedLedger::new(router.clone(), ledger.clone(), numbers),
+                cluster_id: Box::new(move || versions_seen.cluster_id()),
                 start: self.section.kafka.start,
                 inv: self.inv.clone(),
                 brokers: self.section.brokers.join(","),
@@ -381,6 +384,15 @@ impl Job for KafkaToFile {
         self.counters.partitions.clear();
         self.close(&ledger, &paths);
         self.conclude(ended)
+    }
+}
+
+/// Says which cluster is read: the one of the configuration, or else that of the journal.
+fn expect_cluster(cluster: &Cluster, configured: &str, journal: &Ledger) {
+    match (configured, journal.cluster_id()) {
+        ("", None) => {}
+        ("", Some(id)) => cluster.versions_seen.expect_cluster(&id, ClusterIdSource::Journal),
+        (id, _) => cluster.versions_seen.expect_cluster(id, ClusterIdSource::Configuration),
     }
 }
 

@@ -13,13 +13,14 @@ pub(super) struct SharedLedger {
     ledger: Ledger,
     /// The numbers of the files in the journal, in their order.
     numbers: Vec<Option<FileNumber>>,
-    /// Whether an order to commit is unanswered. The ledger gives nothing to commit until it is answered.
-    is_committing: bool,
+    /// The partitions of an order to commit that is unanswered. The ledger gives nothing to commit until it
+    /// is answered.
+    ordered: Option<Vec<TopicPartition>>,
 }
 
 impl SharedLedger {
     pub(super) fn new(router: FileRouter, ledger: Ledger, numbers: Vec<Option<FileNumber>>) -> Self {
-        Self { router, ledger, numbers, is_committing: false }
+        Self { router, ledger, numbers, ordered: None }
     }
 
     /// The ledger, if it is that of this partition: its file is open.
@@ -45,16 +46,18 @@ impl SharedLedger {
     /// Orders these commits.
     pub(super) fn commit(&mut self, commits: Vec<Commit>, group_client: &mut dyn GroupClient) {
         if !commits.is_empty() {
-            self.is_committing = true;
+            self.ordered = Some(commits.iter().map(|one| one.partition.clone()).collect());
             group_client.commit(commits);
         }
     }
 
-    /// The order is answered: the group holds these offsets.
-    pub(super) fn record_committed(&mut self, offsets: &[(TopicPartition, i64)]) {
-        if std::mem::take(&mut self.is_committing) {
-            self.ledger.record_committed(offsets);
-        }
+    /// The order is answered: the group holds these offsets. Returns the other partitions of the order.
+    pub(super) fn record_committed(&mut self, offsets: &[(TopicPartition, i64)]) -> Vec<TopicPartition> {
+        let Some(mut ordered) = self.ordered.take() else { return Vec::new() };
+        self.ledger.record_committed(offsets);
+        let held: BTreeSet<&TopicPartition> = offsets.iter().map(|(partition, _)| partition).collect();
+        ordered.retain(|partition| !held.contains(partition));
+        ordered
     }
 
     /// Releases every partition.
@@ -88,7 +91,7 @@ impl SharedLedger {
 
     /// Whether an order is unanswered.
     pub(super) fn is_committing(&self) -> bool {
-        self.is_committing
+        self.ordered.is_some()
     }
 
     /// The offsets that are to be committed without a settling.

@@ -66,6 +66,8 @@ pub(super) struct KafkaSource {
     fetcher: Box<dyn Fetcher>,
     group_client: Box<dyn GroupClient>,
     ledger: SharedLedger,
+    /// The id of the cluster that is read, if it is known.
+    cluster_id: Box<dyn Fn() -> Option<String> + Send>,
     start: StartPolicy,
     /// The path of the .inv, for the commands that log lines name.
     inv: String,

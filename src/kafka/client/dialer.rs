@@ -97,12 +97,8 @@ impl Dialer {
         let named = self.named();
         named.record(metadata, Instant::now()).map_err(|OtherCluster { own, other }| {
             named.forget(address);
-            if named.note_foreign(address, &other) {
-                log::error!(
-                    "{JOB}: {address} belongs to the Kafka cluster {other}, and {own} is the one that is \
-                     read: this address is not used; take it out of broker_list, or look at what the brokers \
-                     of {own} advertise; if {other} replaces {own}, start pandad again"
-                );
+            if let Some(text) = named.note_foreign(address, &other) {
+                log::error!("{JOB}: {text}");
             }
             Fault::Retry(format!("{address} belongs to the cluster {other}, not to {own}"))
         })

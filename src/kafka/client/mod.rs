@@ -7,7 +7,7 @@ pub mod connection;
 pub mod coordinator;
 pub mod dialer;
 pub mod group_offsets;
-mod named_brokers;
+pub mod named_brokers;
 #[cfg(test)]
 pub(in crate::kafka) mod tests;
 mod transport;

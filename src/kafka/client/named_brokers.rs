@@ -25,12 +25,26 @@ pub(super) struct NamedBrokers(Arc<Mutex<NamedCluster>>);
 struct NamedCluster {
     /// `None` if no broker has told it: before Kafka 0.10.1 they do not know it.
     id: Option<String>,
+    /// Where the id comes from.
+    source: ClusterIdSource,
     /// When each broker was named last.
     brokers: BTreeMap<BrokerAddress, Instant>,
     /// The last failure of brokers that have not answered after that, and how many there were in a row.
     failures: BTreeMap<BrokerAddress, (Instant, u32)>,
     /// The addresses of which it was logged that they belong to another cluster, and to which.
     foreign: BTreeSet<(BrokerAddress, String)>,
+}
+
+/// Who says which cluster is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClusterIdSource {
+    /// The first broker that answered.
+    #[default]
+    Broker,
+    /// The journal of the log file.
+    Journal,
+    /// The configuration.
+    Configuration,
 }
 
 /// The broker belongs to another cluster.
@@ -105,10 +119,46 @@ impl NamedBrokers {
         })
     }
 
-    /// Whether it was not yet noted that this address belongs to this other cluster.
-    pub(super) fn note_foreign(&self, address: &BrokerAddress, other: &str) -> bool {
+    /// Notes that this address belongs to another cluster. Returns the log line about that: one for each
+    /// address, or, if it is the whole cluster that is not the expected one, one for all.
+    pub(super) fn note_foreign(&self, address: &BrokerAddress, other: &str) -> Option<String> {
         let mut known = self.lock();
-        known.foreign.len() < NAMED_MAX && known.foreign.insert((address.clone(), other.to_owned()))
+        let own = known.id.clone().unwrap_or_default();
+        let is_told =
+            known.source != ClusterIdSource::Broker && known.foreign.iter().any(|(_, id)| id == other);
+        let is_new =
+            known.foreign.len() < NAMED_MAX && known.foreign.insert((address.clone(), other.to_owned()));
+        if is_told || !is_new {
+            return None;
+        }
+        let belongs = format!("{address} belongs to the Kafka cluster {other}");
+        Some(match known.source {
+            ClusterIdSource::Broker => format!(
+                "{belongs}, and {own} is the one that is read: this address is not used; take it out of \
+                 broker_list, or look at what the brokers of {own} advertise; if {other} replaces {own}, set \
+                 kafka['cluster'] = '{other}'"
+            ),
+            ClusterIdSource::Journal => format!(
+                "{belongs}, and the log file's records are of {own}: nothing is read from {other} or \
+                 committed to it; correct broker_list; if the topics were moved to {other} on purpose, set \
+                 kafka['cluster'] = '{other}'"
+            ),
+            ClusterIdSource::Configuration => format!(
+                "{belongs}, and kafka['cluster'] is {own}: nothing is read from {other} or committed to it; \
+                 correct one of broker_list and kafka['cluster']"
+            ),
+        })
+    }
+
+    /// Says which cluster this is before any broker is asked.
+    pub(super) fn expect(&self, id: &str, source: ClusterIdSource) {
+        let mut known = self.lock();
+        (known.id, known.source) = (Some(id.to_owned()), source);
+    }
+
+    /// Which cluster this is, if that is known.
+    pub(super) fn id(&self) -> Option<String> {
+        self.lock().id.clone()
     }
 
     /// Whether it is known which cluster this is.

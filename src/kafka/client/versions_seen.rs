@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::address::BrokerAddress;
-use super::named_brokers::NamedBrokers;
+use super::named_brokers::{ClusterIdSource, NamedBrokers};
 use crate::kafka::protocol::versions::Versions;
 
 /// How long known versions are used. An upgraded broker still answers requests in its old versions; without
@@ -41,6 +41,16 @@ impl VersionsSeen {
     /// The brokers that the cluster has named.
     pub(super) fn named(&self) -> &NamedBrokers {
         &self.named
+    }
+
+    /// Says which cluster this is before any broker is asked. Brokers of another one are not used then.
+    pub fn expect_cluster(&self, id: &str, source: ClusterIdSource) {
+        self.named.expect(id, source);
+    }
+
+    /// The id of the cluster, if it is known.
+    pub fn cluster_id(&self) -> Option<String> {
+        self.named.id()
     }
 
     fn brokers(&self) -> MutexGuard<'_, KnownBrokers> {

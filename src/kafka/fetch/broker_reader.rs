@@ -296,11 +296,16 @@ impl BrokerReader {
 
     fn connect(&mut self) -> Result<(), Fault> {
         if self.connection.is_none() {
-            let mut connection = self.context.dialer.open(&self.address).map_err(Fault::Retry)?;
-            self.context.dialer.check_cluster(&mut connection)?;
-            self.connection = Some(connection);
+            self.connection = Some(self.open()?);
         }
         Ok(())
+    }
+
+    /// A new connection to the broker, of which it is known that it belongs to the cluster.
+    fn open(&self) -> Result<Connection, Fault> {
+        let mut connection = self.context.dialer.open(&self.address).map_err(Fault::Retry)?;
+        self.context.dialer.check_cluster(&mut connection)?;
+        Ok(connection)
     }
 }
 

@@ -19,6 +19,9 @@ use crate::kafka::seam::{
 };
 use crate::record::TopicPartition;
 
+/// A quota that withholds something for so many times in a row may do so for ever.
+const WITHHELD_TOLD: u32 = 3;
+
 /// One partition of a [`super::broker_reader::BrokerReader`].
 pub(super) struct Cursor {
     pub(super) partition: TopicPartition,
@@ -47,6 +50,8 @@ pub(super) struct Cursor {
     blocked_since: Option<Instant>,
     /// A sentence about the blocking transaction; `None` before the transaction was inspected.
     blocked_by: Option<String>,
+    /// Since when a quota withholds what is asked for, and how often in a row.
+    withheld: Option<(Instant, u32)>,
 }
 
 /// What to do next with the partition.
@@ -105,6 +110,7 @@ impl Cursor {
             reported_lag: None,
             blocked_since: None,
             blocked_by: None,
+            withheld: None,
         }
     }
 
@@ -157,8 +163,33 @@ impl Cursor {
         self.not_before = Some(Instant::now() + time);
     }
 
+    /// The quota of this client withholds what is asked of this partition. A batch that is larger than the
+    /// whole quota of some seconds is withheld for ever, so after the time `patience` that is an event.
+    pub(super) fn withheld(&mut self, patience: Duration) -> Option<Event> {
+        let (since, times) = self.withheld.get_or_insert_with(|| (Instant::now(), 0));
+        *times += 1;
+        if *times < WITHHELD_TOLD || since.elapsed() <= patience {
+            return None;
+        }
+        self.reported_well = false;
+        let what = match self.next_step {
+            NextStep::Read => "the records at its position",
+            _ => "a record that it has to see before it reads on",
+        };
+        Some(self.failed(format!(
+            "Kafka withholds {what}, again and again, because of this client's quota: their batch may be \
+             larger than the quota has room for; raise the client's consumer_byte_rate"
+        )))
+    }
+
+    /// What was withheld has come.
+    pub(super) fn end_withheld(&mut self) {
+        self.withheld = None;
+    }
+
     /// Moves the position after a good answer, and returns the old one.
     fn advance_to(&mut self, next: i64) -> i64 {
+        self.end_withheld();
         self.reported_well = true;
         self.not_before = None;
         self.backoff.reset();
@@ -258,6 +289,7 @@ impl Cursor {
     }
 
     fn take_empty(&mut self, ends: LogEnds, committed: bool, config: &FetchConfig) -> Meaning {
+        self.end_withheld();
         let end = ends.high_watermark;
         if end < self.at {
             return Meaning::Relinquish(format!(

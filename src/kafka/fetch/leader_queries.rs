@@ -1,7 +1,7 @@
 //! Questions to the leader of a partition before it is read, or when there is nothing at the
 //! position: its bounds, whether the log is still the same, and which transaction blocks it.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::config::BATCH_BYTES_MAX;
@@ -134,6 +134,30 @@ impl LeaderQueries<'_> {
         }
     }
 
+    /// As [`Self::fetch`], with the first batch whole, and where the record set is in the frame; `None` also
+    /// if that batch is larger than what is read.
+    pub(super) fn fetch_whole(&mut self, offset: i64) -> Result<Option<(Range<usize>, Frame)>, QueryError> {
+        let mut max_bytes = LANDMARK_BYTES;
+        loop {
+            let Some((found, frame)) = self.fetch(offset, max_bytes)? else { return Ok(None) };
+            let set = frame.bytes().get(found.records.clone()).unwrap_or_default();
+            match records::span(set, offset) {
+                Ok(span) if span.next == offset => match span.cut {
+                    Some(needed) if needed > BATCH_BYTES_MAX => return Ok(None),
+                    Some(needed) if needed > max_bytes => max_bytes = needed,
+                    _ if offset < found.high_watermark => {
+                        return Err(QueryError::Records(format!(
+                            "its leader sends nothing at offset {offset}, although the log goes on"
+                        )));
+                    }
+                    _ => return Ok(None),
+                },
+                Ok(_) => return Ok(Some((found.records, frame))),
+                Err(broken) => return Err(QueryError::Records(broken.to_string())),
+            }
+        }
+    }
+
     /// A sentence about the open transaction at `at`: its producer, and since when it is open.
     pub(super) fn describe_blocking_transaction(&mut self, at: i64) -> Result<String, QueryError> {
         let origin = self.fetch(at, LANDMARK_BYTES)?.and_then(|(found, frame)| {
@@ -159,25 +183,8 @@ impl PartitionLog for LeaderQueries<'_> {
     type Error = QueryError;
 
     fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, QueryError> {
-        let mut max_bytes = LANDMARK_BYTES;
-        loop {
-            let Some((found, frame)) = self.fetch(offset, max_bytes)? else { return Ok(None) };
-            let set = frame.bytes().get(found.records.clone()).unwrap_or_default();
-            match records::span(set, offset) {
-                Ok(span) if span.next == offset => match span.cut {
-                    Some(needed) if needed > BATCH_BYTES_MAX => return Ok(None),
-                    Some(needed) if needed > max_bytes => max_bytes = needed,
-                    _ if offset < found.high_watermark => {
-                        return Err(QueryError::Records(format!(
-                            "its leader sends nothing at offset {offset}, although the log goes on"
-                        )));
-                    }
-                    _ => return Ok(None),
-                },
-                Ok(_) => break fingerprint(set, offset, self.scratch),
-                Err(broken) => return Err(QueryError::Records(broken.to_string())),
-            }
-        }
+        let Some((set, frame)) = self.fetch_whole(offset)? else { return Ok(None) };
+        fingerprint(frame.bytes().get(set).unwrap_or_default(), offset, self.scratch)
     }
 
     fn bounds(&mut self) -> Result<(i64, i64), QueryError> {

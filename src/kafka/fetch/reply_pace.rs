@@ -14,6 +14,9 @@ const REQUEST_TIME_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// After so many replies in a row without records, the pauses do not show which quota it is.
 const WITHHELD_MAX: u32 = 20;
 
+/// A reply of so many bytes at most has one batch, if batches have the usual size of 16 KiB or more.
+const LEAST_BYTES: usize = 16 * 1024;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct ReplyPace {
@@ -40,6 +43,11 @@ impl ReplyPace {
     /// Whether the size is smaller than usual.
     pub(super) fn is_slow(&self) -> bool {
         self.bytes < self.usual
+    }
+
+    /// Whether less than a usual batch is asked for, so that each reply has one batch.
+    pub(super) fn is_least(&self) -> bool {
+        self.bytes <= LEAST_BYTES
     }
 
     /// How long the next reply may take, if `usual` is the time limit of an answer.

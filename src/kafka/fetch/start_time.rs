@@ -7,7 +7,7 @@
 
 use std::ops::ControlFlow;
 
-use super::leader_queries::{LANDMARK_BYTES, LeaderQueries, QueryError};
+use super::leader_queries::{LeaderQueries, QueryError};
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::list_offsets::OffsetSpec;
 use crate::kafka::protocol::messages::{Isolation, ListOffsets, SegmentOffsets};
@@ -59,8 +59,17 @@ impl LeaderQueries<'_> {
     /// The timestamp of the record at this offset, -1 if the record has none. `None` if there is no record:
     /// a transaction's marker, for example, is none.
     fn timestamp_at(&mut self, offset: i64) -> Result<Option<i64>, QueryError> {
-        let Some((found, frame)) = self.fetch(offset, LANDMARK_BYTES)? else { return Ok(None) };
-        let set = frame.bytes().get(found.records).unwrap_or_default();
+        let (set, frame) = match self.fetch_whole(offset) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(QueryError::Records(why)) => {
+                // Nothing shows then that the answer is wrong. The reading reports what cannot be read.
+                log::debug!("{}: the record at offset {offset}: {why}", self.partition);
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let set = frame.bytes().get(set).unwrap_or_default();
         let mut timestamp = None;
         let decoded = records::decode(set, offset, None, self.scratch, &mut |record| {
             if record.offset == offset {
@@ -69,7 +78,6 @@ impl LeaderQueries<'_> {
             ControlFlow::Break(())
         });
         if let Err(broken) = decoded {
-            // Nothing shows then that the answer is wrong. The reading reports what cannot be read.
             log::debug!("{}: the record at offset {offset}: {broken}", self.partition);
         }
         Ok(timestamp)

@@ -2,7 +2,8 @@
 //! before brokers delete them. The rules are the same with and without membership. Each call is one
 //! attempt; the threads that make the calls pause, report and try again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::claims;
@@ -35,6 +36,17 @@ impl Committer {
     }
 }
 
+/// After this time it is told that a topic's offsets are refused.
+const TOPIC_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A topic whose offsets are refused, while those of others may be taken.
+#[derive(Debug)]
+struct RefusedTopic {
+    since: Instant,
+    is_told: bool,
+    partitions: BTreeSet<i32>,
+}
+
 /// The result of one attempt to commit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CommitOutcome {
@@ -55,6 +67,8 @@ pub(super) struct OffsetManager {
     held: BTreeMap<TopicPartition, Commit>,
     /// The partitions whose commits are refused while those of others succeed, and since when.
     refused: BTreeMap<TopicPartition, Instant>,
+    /// The topics whose offsets are refused because of the topic.
+    refused_topics: BTreeMap<Arc<str>, RefusedTopic>,
     /// The generation and the code, if the coordinator has refused the committing member itself.
     refused_member: Option<(i32, ErrorCode)>,
     renew: Duration,
@@ -71,6 +85,7 @@ impl OffsetManager {
             committer: None,
             held: BTreeMap::new(),
             refused: BTreeMap::new(),
+            refused_topics: BTreeMap::new(),
             refused_member: None,
             renew,
             renew_at: now + renew,
@@ -88,6 +103,7 @@ impl OffsetManager {
         self.committer = None;
         self.held.clear();
         self.refused.clear();
+        self.refused_topics.clear();
     }
 
     /// The refusal of the committing member itself, if the last calls met one. The member's assignment has
@@ -175,9 +191,8 @@ impl OffsetManager {
             return CommitOutcome::Failed { fault, again };
         }
         for ((one, fault), is_topics) in again.iter().zip(&faults).zip(are_topics) {
-            // What is refused of a topic is told by whoever reads it.
             if is_topics {
-                log::debug!("{JOB}: {}: {fault}", one.partition);
+                self.note_refused_topic(&one.partition, fault, now);
             } else {
                 self.note_refused(&one.partition, fault, now);
             }
@@ -202,7 +217,38 @@ impl OffsetManager {
         }
     }
 
+    /// What is refused of a topic is told by whoever reads it, unless its leader still serves it.
+    fn note_refused_topic(&mut self, partition: &TopicPartition, fault: &Fault, now: Instant) {
+        log::debug!("{JOB}: {partition}: {fault}");
+        let topic = &partition.topic;
+        let new = || RefusedTopic { since: now, is_told: false, partitions: BTreeSet::new() };
+        let refused = self.refused_topics.entry(Arc::clone(topic)).or_insert_with(new);
+        refused.partitions.insert(partition.partition);
+        let seconds = now.saturating_duration_since(refused.since);
+        if seconds >= TOPIC_PATIENCE && !std::mem::replace(&mut refused.is_told, true) {
+            log::warn!(
+                "{JOB}: the topic {topic}: the group has refused its offsets for {} s: {fault}; the offsets \
+                 of other topics are committed, and these are tried again",
+                seconds.as_secs()
+            );
+        }
+    }
+
     fn note_committed(&mut self, partition: &TopicPartition, now: Instant) {
+        let topic = &partition.topic;
+        if let Some(refused) = self.refused_topics.get_mut(topic)
+            && refused.partitions.remove(&partition.partition)
+            && refused.partitions.is_empty()
+        {
+            if refused.is_told {
+                let seconds = now.saturating_duration_since(refused.since).as_secs();
+                log::info!(
+                    "{JOB}: the topic {topic}: its offsets are committed again; the group refused these for \
+                     {seconds} s"
+                );
+            }
+            self.refused_topics.remove(topic);
+        }
         if let Some(since) = self.refused.remove(partition) {
             let seconds = now.saturating_duration_since(since).as_secs();
             log::info!(

@@ -27,6 +27,7 @@ const KIND_MARK: u8 = 3;
 const KIND_SESSION: u8 = 4;
 const KIND_MEMBER: u8 = 5;
 const KIND_TOPIC: u8 = 6;
+const KIND_CLUSTER: u8 = 7;
 
 /// The tag of a state: the offsets that the log file holds.
 const TAG_HELD: u8 = 1;
@@ -82,6 +83,11 @@ impl JournalEntry {
                 out.extend_from_slice(&index.to_be_bytes());
                 out.extend_from_slice(&id.number().to_be_bytes());
             }
+            JournalEntry::Cluster(id) => {
+                out.push(KIND_CLUSTER);
+                encode_count(out, id.len());
+                out.extend_from_slice(id.as_bytes());
+            }
             JournalEntry::Unknown(kind) => out.push(*kind),
         }
     }
@@ -103,7 +109,8 @@ impl JournalEntry {
             | JournalEntry::Range(_)
             | JournalEntry::Session(_)
             | JournalEntry::Member(_)
-            | JournalEntry::Topic(..) => true,
+            | JournalEntry::Topic(..)
+            | JournalEntry::Cluster(_) => true,
             JournalEntry::Unknown(_) => false,
         }
     }
@@ -127,6 +134,7 @@ impl JournalEntry {
                 let index = reader.u32()?;
                 JournalEntry::Topic(index, TopicId::new(u128::from_be_bytes(reader.array()?))?)
             }
+            KIND_CLUSTER => JournalEntry::Cluster(reader.text()?.to_owned()),
             kind => return Some(JournalEntry::Unknown(kind)),
         };
         reader.skip_tags().map(|()| entry)

@@ -283,6 +283,8 @@ pub enum JournalEntry {
     Member(MemberIdentity),
     /// The position of the partition with this number belongs to this topic.
     Topic(u32, TopicId),
+    /// The positions belong to the cluster with this id.
+    Cluster(String),
     /// An entry of a kind that this pandad does not know and may pass over.
     Unknown(u8),
 }

@@ -101,6 +101,8 @@ pub(in crate::logfile) struct JournalState {
     pub(in crate::logfile) session: Option<Session>,
     /// This pandad's identity in its group, if this pandad is a member.
     pub(in crate::logfile) member: Option<MemberIdentity>,
+    /// The cluster that the positions belong to, if it is known.
+    pub(in crate::logfile) cluster: Option<String>,
     /// The files that no start could examine since a loss of power.
     pub(in crate::logfile) unexamined: BTreeSet<FileNumber>,
     /// The ranges after the last mark, in order. They are written, but may not be durable.
@@ -133,6 +135,7 @@ impl JournalState {
                     known.state.topic_id = Some(id);
                 }
             }
+            JournalEntry::Cluster(id) => self.cluster = Some(id),
             JournalEntry::Unknown(_) => {}
         }
     }
@@ -211,6 +214,7 @@ impl JournalState {
         self.partitions.clear();
         self.numbers.clear();
         self.former.clear();
+        self.cluster = None;
         self.complete.clear();
         for range in &mut self.recent {
             range.changes.clear();

@@ -150,7 +150,8 @@ fn entry() -> impl Strategy<Value = JournalEntry> {
     let partition = (any::<u32>(), state()).prop_map(|(i, s)| JournalEntry::Partition(i, s));
     let topic = (any::<u32>(), 1..=u128::MAX)
         .prop_map(|(index, id)| JournalEntry::Topic(index, TopicId::new(id).unwrap()));
-    prop_oneof![partition, range, mark().prop_map(JournalEntry::Mark), session, member, topic]
+    let cluster = "[a-zA-Z0-9_-]{0,60}".prop_map(JournalEntry::Cluster);
+    prop_oneof![partition, range, mark().prop_map(JournalEntry::Mark), session, member, topic, cluster]
 }
 
 proptest! {

@@ -20,6 +20,11 @@ impl Ledger {
         }
     }
 
+    /// Lets the offsets that the group has refused be committed again at once.
+    pub fn end_refusal_pauses(&self) {
+        self.lock().group.end_refusal_pauses();
+    }
+
     /// Whether the group lacks a written position, refused or not. A release waits for these: whoever takes
     /// the partition over would write the lines again.
     pub fn group_lacks_any(&self) -> bool {

@@ -1,11 +1,31 @@
-//! The topics that positions belong to.
+//! The topics and the cluster that positions belong to.
 
 use std::io;
 
 use super::{JournalEntry, Ledger};
 use crate::record::{TopicId, TopicPartition};
 
+/// The longest id of a cluster that is kept. Those of Kafka have 22 characters.
+const CLUSTER_ID_MAX: usize = 255;
+
 impl Ledger {
+    /// The cluster that the positions belong to, if it is known.
+    pub fn cluster_id(&self) -> Option<String> {
+        self.lock().state.cluster.clone()
+    }
+
+    /// Records the cluster that the positions belong to.
+    ///
+    /// # Errors
+    /// The journal's disk refuses.
+    pub fn record_cluster_id(&self, id: &str) -> io::Result<()> {
+        let mut inner = self.lock();
+        if id.len() > CLUSTER_ID_MAX || inner.state.cluster.as_deref() == Some(id) {
+            return Ok(());
+        }
+        inner.append_entry(JournalEntry::Cluster(id.to_owned()))
+    }
+
     /// The topic that the partition's position belongs to, if that is known.
     pub fn topic_id(&self, partition: &TopicPartition) -> Option<TopicId> {
         self.lock().state.find(partition)?.1.topic_id

@@ -20,6 +20,8 @@ use crate::record::TopicPartition;
 
 /// The pause before a commit that did not succeed is tried again.
 const COMMIT_RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// At a stop, offsets that the group refuses are committed again for so long.
+const LAST_COMMITS_TIME: Duration = Duration::from_secs(2);
 /// Outcomes that are not settled this long before the group's time limit are dropped, so that the
 /// release reaches the group in time.
 const RELEASE_MARGIN: Duration = Duration::from_secs(1);
@@ -84,7 +86,10 @@ impl KafkaSource {
         };
         let new: Vec<bool> = assigned.iter().map(read_already).collect();
         let ledger = self.ledger.whole().clone();
-        let each = || assigned.iter().zip(new).try_for_each(|(one, new)| self.begin_partition(one, new));
+        let each = || {
+            self.record_cluster()?;
+            assigned.iter().zip(new).try_for_each(|(one, new)| self.begin_partition(one, new))
+        };
         ledger.sync_once(each).map_err(|error| journal_fault(&error))??;
         // The group may not hold the positions at which these partitions begin.
         self.gate.close();
@@ -248,13 +253,19 @@ impl KafkaSource {
     }
 
     /// Commits settled positions, as many as the time allows. The next start finds the others in the
-    /// journal.
+    /// journal; another member that gets the partition writes the lines again.
     pub(super) fn commit_remaining(&mut self, until: Instant) {
+        let mut refused_since = None;
+        self.ledger.whole().end_refusal_pauses();
         while Instant::now() < until {
             if let Some(offsets) = self.group_client.finish_commit(until) {
-                self.ledger.record_committed(&offsets);
-                if offsets.is_empty() {
-                    // The commit was refused. A pause keeps the coordinator from being flooded.
+                let refused = self.ledger.record_committed(&offsets);
+                if !refused.is_empty() {
+                    if refused_since.get_or_insert_with(Instant::now).elapsed() >= LAST_COMMITS_TIME {
+                        // What is refused for good holds up no stop.
+                        self.ledger.whole().record_refused(&refused);
+                    }
+                    // A pause keeps the coordinator from being flooded.
                     std::thread::sleep(GROUP_POLL_INTERVAL * 10);
                 }
             }

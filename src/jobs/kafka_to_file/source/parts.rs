@@ -23,6 +23,8 @@ pub(in crate::jobs::kafka_to_file) struct SourceParts {
     pub(in crate::jobs::kafka_to_file) fetcher: Box<dyn Fetcher>,
     pub(in crate::jobs::kafka_to_file) group_client: Box<dyn GroupClient>,
     pub(in crate::jobs::kafka_to_file) ledger: SharedLedger,
+    /// Says which cluster is read, if that is known.
+    pub(in crate::jobs::kafka_to_file) cluster_id: Box<dyn Fn() -> Option<String> + Send>,
     pub(in crate::jobs::kafka_to_file) start: StartPolicy,
     /// The path of the .inv.
     pub(in crate::jobs::kafka_to_file) inv: String,
@@ -49,6 +51,7 @@ impl KafkaSource {
             fetcher: from.fetcher,
             group_client: from.group_client,
             ledger: from.ledger,
+            cluster_id: from.cluster_id,
             start: from.start,
             inv: from.inv,
             counters: from.counters,

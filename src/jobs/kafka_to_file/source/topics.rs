@@ -1,4 +1,4 @@
-//! Which topic a position belongs to. A topic that is deleted and created again keeps its name, and gets
+//! Which cluster and which topic a position belongs to. A topic that is deleted and created again keeps its name, and gets
 //! another id.
 
 use super::{KafkaSource, NAME, journal_fault};
@@ -7,6 +7,16 @@ use crate::kafka::DivergenceCause;
 use crate::record::{TopicId, TopicPartition};
 
 impl KafkaSource {
+    /// Journals the cluster that the positions belong to from now on.
+    pub(super) fn record_cluster(&self) -> Result<(), Fault> {
+        let Some(id) = (self.cluster_id)() else { return Ok(()) };
+        let ledger = self.ledger.whole();
+        if let Some(before) = ledger.cluster_id().filter(|before| *before != id) {
+            log::warn!("{NAME}: reads the Kafka cluster {id} from now on, in place of {before}");
+        }
+        ledger.record_cluster_id(&id).map_err(|error| journal_fault(&error))
+    }
+
     /// The log is not the one that was read. What is in flight of the old one is written first.
     pub(super) fn take_divergence(
         &mut self,

@@ -157,6 +157,7 @@ impl Member {
             fetcher: Box::new(Brokers(Arc::clone(&world))),
             group_client: Box::new(Group(Arc::clone(&world))),
             ledger: SharedLedger::new(router.clone(), ledger.clone(), vec![Some(log.writer.number())]),
+            cluster_id: Box::new(|| None),
             start,
             inv: "/etc/t.inv".to_owned(),
             brokers: "127.0.0.1:9092".to_owned(),

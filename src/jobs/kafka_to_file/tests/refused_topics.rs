@@ -46,6 +46,39 @@ fn a_refused_topic_waits_and_holds_up_no_other() {
     assert_eq!(member.content(), lines(3) + &lines(2) + &again);
 }
 
+/// The member stops right after a refusal: the next member would write the lines again.
+#[test]
+fn a_refused_offset_is_committed_again_at_a_stop() {
+    let mut member = with_two(&TopicPartition::new("u", 0));
+    let batch = member.fetches_of(&partition(), 1, 0, 3);
+    member.writes(vec![batch]).unwrap();
+    let message = member.settles();
+    member.source.feedback(message);
+    member.says(GroupEvent::Refused(vec![partition()]));
+    member.says(GroupEvent::Committed(Vec::new()));
+    member.poll();
+    let before = member.orders();
+    // The first one answers an order of before; the second one says that it is refused again.
+    member.world.finished.lock().unwrap().extend([vec![], vec![], vec![(partition(), 3)]]);
+    member.source.finish(Instant::now() + Duration::from_secs(60));
+    assert_eq!(member.orders(), before + 2);
+    assert!(!member.ledger.group_lacks_any());
+}
+
+/// What is refused for good holds up no stop.
+#[test]
+fn a_stop_does_not_wait_for_an_offset_that_is_refused_for_good() {
+    let mut member = with_two(&TopicPartition::new("u", 0));
+    let batch = member.fetches_of(&partition(), 1, 0, 3);
+    member.writes(vec![batch]).unwrap();
+    let message = member.settles();
+    member.source.feedback(message);
+    member.world.finished.lock().unwrap().extend(std::iter::repeat_n(Vec::new(), 10_000));
+    let began = Instant::now();
+    member.source.finish(began + Duration::from_secs(60));
+    assert!(began.elapsed() < Duration::from_secs(30));
+}
+
 /// Another member would write the lines again from the offset that the group holds.
 #[test]
 fn a_release_waits_for_an_offset_that_is_refused() {

@@ -46,6 +46,7 @@ impl TwoFiles {
             fetcher: Box::new(Brokers(Arc::clone(&world))),
             group_client: Box::new(Group(Arc::clone(&world))),
             ledger: SharedLedger::new(router.clone(), ledger.clone(), of_files),
+            cluster_id: Box::new(|| None),
             start: StartPolicy::Earliest,
             inv: "/etc/t.inv".to_owned(),
             brokers: "127.0.0.1:9092".to_owned(),

@@ -61,9 +61,28 @@ fn a_broker_of_another_cluster_is_never_taken_for_one_of_this() {
     assert_eq!(named.record(&metadata(Some("d"), 5..6), now), Err(OtherCluster { own, other }));
     assert_eq!(all(&named, now), [(at(1), true), (at(2), true)]);
     named.record(&metadata(None, 3..4), now).unwrap();
-    assert!(named.note_foreign(&at(5), "d"));
-    assert!(!named.note_foreign(&at(5), "d"), "once for each");
-    assert!(named.note_foreign(&at(5), "e") && named.note_foreign(&at(6), "d"));
+    let says = "the Kafka cluster d, and c is the one that is read: this address is not used";
+    assert!(named.note_foreign(&at(5), "d").is_some_and(|text| text.contains(says)));
+    assert!(named.note_foreign(&at(5), "d").is_none(), "once for each");
+    assert!(named.note_foreign(&at(5), "e").is_some() && named.note_foreign(&at(6), "d").is_some());
+}
+
+/// The journal or the configuration says which cluster is read. Of another one all brokers are in one line.
+#[test]
+fn an_expected_cluster_counts_before_any_broker_is_asked() {
+    for (source, says) in [
+        (ClusterIdSource::Journal, "the log file's records are of c: nothing is read from d"),
+        (ClusterIdSource::Configuration, "kafka['cluster'] is c: nothing is read from d"),
+    ] {
+        let (named, now) = (NamedBrokers::default(), Instant::now());
+        named.expect("c", source);
+        assert!(named.has_id() && named.id().as_deref() == Some("c"));
+        assert!(named.record(&metadata(Some("d"), 5..6), now).is_err());
+        assert!(named.note_foreign(&at(5), "d").is_some_and(|text| text.contains(says)));
+        assert!(named.note_foreign(&at(6), "d").is_none(), "one line for the whole cluster");
+        assert!(named.note_foreign(&at(6), "e").is_some());
+        named.record(&metadata(Some("c"), 1..3), now).unwrap();
+    }
 }
 
 #[test]

@@ -30,7 +30,10 @@ impl BrokerReader {
                 self.cursors.insert(partition.clone(), cursor);
             }
             match resolved {
-                Ok(_) => {}
+                Ok(true) => {
+                    self.cursors.get_mut(&partition).into_iter().for_each(Cursor::end_withheld);
+                }
+                Ok(false) => {}
                 Err(QueryError::Lost(fault)) => {
                     self.send(events)?;
                     return Err(fault.into());
@@ -56,8 +59,11 @@ impl BrokerReader {
                     self.relinquish(&cursor, events);
                 }
             }
-            // That is no failure: it is asked again quietly.
-            QueryError::Withheld(time) => cursor.wait(*time),
+            // A quota is no failure: it is asked again quietly, unless it never ends.
+            QueryError::Withheld(time) => {
+                cursor.wait(*time);
+                events.extend(cursor.withheld(self.context.config.blocked_log_after));
+            }
             QueryError::Records(why) => {
                 cursor.pause();
                 events.push(cursor.failed(why.clone()));

@@ -120,7 +120,7 @@ impl BrokerReader {
             if limit >= DELAYED_ANSWER_MAX {
                 return Ok(Awaited::Answer);
             }
-            let other = self.context.dialer.open(&self.address).map_err(Fault::Retry)?;
+            let other = self.open()?;
             log::debug!("{}: no answer within {limit:.0?}, and one to another: a quota?", self.address);
             if step == 0 || step == DELAYS_AWAITED {
                 self.pace.record_delayed(Instant::now());
@@ -173,7 +173,7 @@ impl BrokerReader {
             }
         }
         if let Some(pause) = withheld_for {
-            self.let_others_first(pause);
+            events.extend(self.let_others_first(pause));
         }
         let (frame, committed) = (Arc::new(frame), self.context.cluster.read_committed);
         let (mut passed_over, full) =
@@ -208,15 +208,21 @@ impl BrokerReader {
 
     /// The broker has withheld an answer because of the quota. A batch that is larger than the quota of some
     /// seconds is withheld for ever; it must not stand before the batches of other partitions for ever.
-    fn let_others_first(&mut self, pause: Duration) {
+    fn let_others_first(&mut self, pause: Duration) -> Option<Event> {
         let asked = self.cursors.values_mut().filter(|cursor| self.session.holds(&cursor.partition));
+        let mut told = None;
         if let Some(first) = asked.min_by_key(|cursor| cursor.turn) {
             self.turns.take(&mut first.turn, Served::Answered);
+            // As long as more is asked for than one batch, less may come.
+            if self.pace.is_least() {
+                told = first.withheld(self.context.config.blocked_log_after);
+            }
         }
         if self.pace.record_withheld(pause, Instant::now()) {
             // A session would keep the broker's order.
             self.session.begin_anew();
         }
+        told
     }
 
     /// Whether the broker's sessions serve all partitions in turn, also if its answers are full.

@@ -1,6 +1,7 @@
 //! One reader and one broker that answers as a script says.
 
 mod late_answers;
+mod quotas;
 
 use std::sync::Mutex;
 
@@ -98,6 +99,19 @@ struct Running {
 
 impl Running {
     fn over(broker: &Scripted, limits: ConnectionLimits) -> Self {
+        Self::with(broker, limits, FetchConfig::default().blocked_log_after)
+    }
+
+    /// `blocked_log_after`: see [`FetchConfig`].
+    fn with(broker: &Scripted, limits: ConnectionLimits, blocked_log_after: Duration) -> Self {
+        Self::of(broker, (limits, blocked_log_after), VersionsSeen::default())
+    }
+
+    fn of(
+        broker: &Scripted,
+        (limits, blocked_log_after): (ConnectionLimits, Duration),
+        versions_seen: VersionsSeen,
+    ) -> Self {
         let (orders, to_do) = unbounded();
         let (events, received) = bounded(1);
         let (report, relinquished) = unbounded();
@@ -106,9 +120,8 @@ impl Running {
             client_id: "c".to_owned(),
             read_committed: true,
             silent: false,
-            versions_seen: VersionsSeen::default(),
+            versions_seen,
         };
-        let blocked_log_after = Duration::from_millis(100);
         let config = FetchConfig { limits, blocked_log_after, ..FetchConfig::default() };
         let dialer = cluster.dialer().with_limits(limits);
         let (frames, reading) = (FramePool::new(4), Arc::default());
@@ -169,102 +182,6 @@ fn versions(fetch: i16) -> Reply {
     speaks(&[(FETCH, 0, fetch), (2, 0, 2), (3, 0, 5), (18, 0, 1)])
 }
 
-/// A broker before 2.0 holds an answer back for minutes because of a quota, and answers on other connections.
-/// Meanwhile the partition's leader moves.
-#[test]
-fn a_partition_is_released_while_its_broker_delays_an_answer() {
-    let broker = Scripted::new(|asked| match asked.key {
-        API_VERSIONS => versions(7),
-        FETCH if asked.connection == 0 => Reply::Silence,
-        FETCH => answer(asked, 0, |_, at| (at, at, Vec::new())),
-        _ => Reply::Close,
-    });
-    let patient = ConnectionLimits { answer_timeout: Duration::from_secs(600), ..limits() };
-    let reader = Running::over(&broker, patient);
-    let at = |at| StartOffset::At(at, Vec::new());
-    [0, 1].into_iter().for_each(|number| reader.read(number, at(7)));
-    let began = Instant::now();
-    while broker.asked().is_empty() {
-        assert!(began.elapsed() < WAIT, "nothing is asked");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let release = |number| {
-        let partition = TopicPartition::new("t", number);
-        reader.orders.send(ReaderOrder::Release { partition, assignment: 1, reassign: true }).unwrap();
-        reader.events_until(|event| matches!(event, Event::Relinquished(one, 1) if one.partition == number));
-    };
-    release(0);
-    // The other one still waits for the answer. If that one goes, too, the next partition does not wait.
-    assert_eq!(broker.asked().iter().map(|(connection, ..)| *connection).max(), Some(0));
-    release(1);
-    reader.read(2, at(9));
-    reader.events_until(
-        |event| matches!(event, Event::Recovered { partition, .. } if partition.partition == 2),
-    );
-    assert!(began.elapsed() < WAIT, "the answer was waited for");
-}
-
-/// A broker from 2.0 to 2.4 has nothing for a request of more bytes than its quota allows for, and names a
-/// pause. The quota of 50 kB/s has room for half a megabyte.
-#[test]
-fn landmarks_are_compared_under_a_small_quota() {
-    const PARTITIONS: i32 = 120;
-    for partitions in [1, PARTITIONS] {
-        let withheld = Arc::new(Mutex::new(0));
-        let count = Arc::clone(&withheld);
-        let broker = Scripted::new(move |asked| match asked.key {
-            API_VERSIONS => speaks(&[(FETCH, 0, 11), (2, 0, 5), (3, 0, 9), (18, 0, 3)]),
-            2 => list(asked, 40),
-            FETCH => {
-                let request: FetchRequest = asked.read();
-                if request.max_bytes > 500_000 && request.session_epoch == -1 {
-                    *count.lock().unwrap() += 1;
-                    return say(&FetchResponse::default().with_throttle_time_ms(20), asked.version);
-                }
-                answer(asked, 0, |_, at| match at {
-                    39 => (40, 40, batch(39, 39, 100)),
-                    _ => (40, 40, Vec::new()),
-                })
-            }
-            _ => Reply::Close,
-        });
-        let reader = Running::over(&broker, limits());
-        let start = StartOffset::At(40, vec![(39, print_of(100))]);
-        (0..partitions).for_each(|number| reader.read(number, start.clone()));
-        let mut read = std::collections::BTreeSet::new();
-        while read.len() < usize::try_from(partitions).unwrap() {
-            let events = reader.events_until(|event| matches!(event, Event::Recovered { .. }));
-            assert_eq!(failures(&events), Vec::<&FailedPartition>::new(), "a quota is no failure");
-            for event in events {
-                if let Event::Recovered { partition, .. } = event {
-                    read.insert(partition);
-                }
-            }
-        }
-        let withheld = *withheld.lock().unwrap();
-        assert!(if partitions == 1 { withheld == 0 } else { (1..=3).contains(&withheld) }, "{withheld}");
-    }
-}
-
-/// The broker withholds what is asked of one partition. That is no failure, and it is asked again.
-#[test]
-fn a_question_that_a_quota_withholds_is_asked_again() {
-    let broker = Scripted::new(|asked| match asked.key {
-        API_VERSIONS => speaks(&[(FETCH, 0, 11), (2, 0, 5), (3, 0, 9), (18, 0, 3)]),
-        2 => list(asked, 40),
-        FETCH if asked.correlation < 5 => {
-            say(&FetchResponse::default().with_throttle_time_ms(20), asked.version)
-        }
-        FETCH => answer(asked, 0, |_, at| (40, 40, if at == 39 { batch(39, 39, 9) } else { Vec::new() })),
-        _ => Reply::Close,
-    });
-    let reader = Running::over(&broker, limits());
-    reader.read(0, StartOffset::At(40, vec![(39, print_of(100))]));
-    let events = reader.events_until(|event| matches!(event, Event::Diverged { next: 0, .. }));
-    assert_eq!(failures(&events), Vec::<&FailedPartition>::new());
-    assert!(reader.relinquished.is_empty());
-}
-
 /// A transaction holds the partition up, which is told. The broker holds each request for as long as it may;
 /// in a session it leaves the partition out, because nothing of it changes.
 #[test]
@@ -291,7 +208,7 @@ fn a_blocked_partition_is_told_and_spins_no_reader() {
             }
             _ => Reply::Close,
         });
-        let reader = Running::over(&broker, limits());
+        let reader = Running::with(&broker, limits(), Duration::from_millis(100));
         reader.read(0, StartOffset::At(7, Vec::new()));
         reader.events_until(|event| matches!(event, Event::Fetched(fetched) if fetched.next == 9));
         let told = reader.events_until(|event| matches!(event, Event::PartitionFailed(_)));

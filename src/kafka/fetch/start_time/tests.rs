@@ -45,10 +45,20 @@ fn answer(asked: &Asked, told: Told, by_segment: &[i64]) -> Reply {
 
 /// Where reading since 1000 begins. `last` is the timestamp of the last record.
 fn found(versions: (i16, i16), told: Told, by_segment: &'static [i64], last: i64) -> (i64, StartBasis) {
+    found_of(versions, told, by_segment, (last, 1))
+}
+
+/// `last` also says how many bytes the value of the last record has.
+fn found_of(
+    versions: (i16, i16),
+    told: Told,
+    by_segment: &'static [i64],
+    last: (i64, usize),
+) -> (i64, StartBasis) {
     let broker = Scripted::new(move |asked| match asked.key {
         API_VERSIONS => speaks(&[(1, 4, 11), (2, versions.0, versions.1)]),
         2 => answer(asked, told, by_segment),
-        _ => fetched(asked.version, last),
+        _ => fetched(asked, last),
     });
     since_1000(&broker)
 }
@@ -73,9 +83,10 @@ fn since_1000(broker: &Scripted) -> (i64, StartBasis) {
     })
 }
 
-/// The answer to Fetch with the last record, offset 9, of this timestamp.
-fn fetched(version: i16, timestamp: i64) -> Reply {
-    use kafka_protocol::messages::FetchResponse;
+/// The answer to Fetch with the last record, offset 9, of this timestamp and this size. It has no more bytes
+/// than were asked for.
+fn fetched(asked: &Asked, (timestamp, bytes): (i64, usize)) -> Reply {
+    use kafka_protocol::messages::{FetchRequest, FetchResponse};
     use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
     use kafka_protocol::records::{
         Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
@@ -92,15 +103,17 @@ fn fetched(version: i16, timestamp: i64) -> Reply {
         timestamp,
         delete_horizon: false,
         key: None,
-        value: Some("v".into()),
+        value: Some(vec![b'v'; bytes].into()),
         headers: Default::default(),
     };
     let mut set = bytes::BytesMut::new();
     let options = RecordEncodeOptions { version: 2, compression: Compression::None };
     RecordBatchEncoder::encode(&mut set, [&record], &options).unwrap();
+    let most = asked.read::<FetchRequest>().topics[0].partitions[0].partition_max_bytes;
+    set.truncate(most.try_into().unwrap());
     let data = PartitionData::default().with_high_watermark(10).with_records(Some(set.freeze()));
     let topic = FetchableTopicResponse::default().with_topic(text("t").into()).with_partitions(vec![data]);
-    say(&FetchResponse::default().with_responses(vec![topic]), version)
+    say(&FetchResponse::default().with_responses(vec![topic]), asked.version)
 }
 
 const FROM_0_10_1: (i16, i16) = (0, 5);
@@ -148,4 +161,12 @@ fn records_without_timestamps_are_not_passed_over() {
     let timed: Told = |time| Ok(if time <= 500 { 3 } else { -1 });
     assert_eq!(found(FROM_0_10_1, timed, &[7], -1), by_segment, "the last ones have none");
     assert_eq!(found(FROM_0_10_1, timed, &[7], 1000), by_segment, "a segment before the last has none");
+}
+
+#[test]
+fn the_last_record_is_seen_also_in_a_batch_that_the_broker_cuts() {
+    let timed: Told = |time| Ok(if time <= 500 { 3 } else { -1 });
+    let by_segment = (7, StartBasis::NoTimestamps);
+    assert_eq!(found_of(FROM_0_10_1, timed, &[7], (-1, 20_000)), by_segment);
+    assert_eq!(found_of(FROM_0_10_1, timed, &[7], (500, 20_000)), (10, StartBasis::End));
 }

@@ -188,6 +188,26 @@ fn refused_topics_hold_up_no_commit() {
     assert!(manager.refused.is_empty(), "whoever reads the topic tells");
 }
 
+/// The leader still serves the topic, so that nobody who reads it can tell.
+#[test]
+fn a_topic_that_is_refused_for_long_is_told_once() {
+    let (store, start) = (FakeStore::with_partitions(2), Instant::now());
+    let mut manager = assigned(&store, start);
+    store.state().refuses_commits.insert(t(0), retry("not known"));
+    store.state().topics_refused.insert(t(0));
+    let is_told = |manager: &OffsetManager| manager.refused_topics.get("t").map(|one| one.is_told);
+    let all = || vec![commit(0, 4), commit(1, 6)];
+    for (after, told) in [(Duration::ZERO, false), (TOPIC_PATIENCE - MILLISECOND, false)] {
+        manager.commit(all(), start + after);
+        assert_eq!(is_told(&manager), Some(told), "{after:?}");
+    }
+    manager.commit(all(), start + TOPIC_PATIENCE);
+    assert_eq!(is_told(&manager), Some(true), "another partition's commits end nothing");
+    store.state().refuses_commits.clear();
+    manager.commit(all(), start + TOPIC_PATIENCE);
+    assert_eq!(is_told(&manager), None);
+}
+
 /// The coordinator refuses the member: its thread is told once, and its commit is not tried again.
 #[test]
 fn a_refused_member_is_named_once() {

@@ -119,7 +119,10 @@ fn payload_of(version: u16, entry: &JournalEntry) -> Option<Vec<u8>> {
             out.extend(member.id.as_bytes());
             out.push(u8::from(member.silent));
         }
-        JournalEntry::Member(_) | JournalEntry::Topic(..) | JournalEntry::Unknown(_) => return None,
+        JournalEntry::Member(_)
+        | JournalEntry::Topic(..)
+        | JournalEntry::Cluster(_)
+        | JournalEntry::Unknown(_) => return None,
     }
     Some(out)
 }

@@ -12,6 +12,7 @@ impl JournalState {
         partitions
             .chain(session)
             .chain(member)
+            .chain(self.cluster.clone().map(JournalEntry::Cluster))
             .chain(self.snapshot_mark().map(JournalEntry::Mark))
             .chain(self.recent.iter().cloned().map(JournalEntry::Range))
             .collect()
