@@ -170,6 +170,8 @@ pub struct FailedPartition {
     pub kind: FailureKind,
     /// Why, and what to do about it if that is known.
     pub why: String,
+    /// How many records the log has from the position on, if the broker says that all the same.
+    pub lag: Option<u64>,
 }
 
 /// How the offset was found at which a partition starts.

@@ -20,6 +20,9 @@ pub enum CountedUnit {
     Items,
 }
 
+/// The value of [`Counters::lag`] if no broker has said how many records there are.
+pub const LAG_UNKNOWN: u64 = u64::MAX;
+
 /// The counters of one job, written by its stages and read by the state line.
 #[derive(Debug)]
 pub struct Counters {
@@ -33,10 +36,9 @@ pub struct Counters {
     pub bytes: AtomicU64,
     /// Fields deleted since the start.
     pub fields: AtomicU64,
-    /// How much work the source had and had not done, at the last count.
+    /// How much work the source had and had not done, at the last count; [`LAG_UNKNOWN`] if nobody has said.
     pub lag: AtomicU64,
-    /// Of how many partitions nobody has said yet how many records are behind. As long as nobody knows
-    /// which partitions there are, it is not 0 either.
+    /// The partitions of which nobody has said how many records they have, if that is known of others.
     pub lag_unknown: AtomicU64,
     /// Partitions that are blocked: nothing can be read at their next offset.
     pub blocked: AtomicU64,
@@ -91,8 +93,8 @@ impl Counters {
             done: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             fields: AtomicU64::new(0),
-            lag: AtomicU64::new(0),
-            lag_unknown: AtomicU64::new(1),
+            lag: AtomicU64::new(if unit == CountedUnit::Records { LAG_UNKNOWN } else { 0 }),
+            lag_unknown: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             skipped: AtomicU64::new(0),

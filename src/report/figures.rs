@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use super::counters::{CountedUnit, Counters};
+use super::counters::{CountedUnit, Counters, LAG_UNKNOWN};
 use super::job_health::DiskState;
 
 /// How many things that a job waits for the state line names.
@@ -69,6 +69,7 @@ impl Counters {
                 ("records", count(&self.done)),
                 ("bytes", count(&self.bytes)),
                 ("lag", self.lag_figure()),
+                ("lag_unknown_partitions", count(&self.lag_unknown)),
                 ("oldest_unsettled_ms", FigureValue::Count(self.oldest_unsettled_ms())),
                 ("disk", FigureValue::Word(self.disk().word())),
                 ("blocked_partitions", count(&self.blocked)),
@@ -115,9 +116,9 @@ impl Counters {
 
     /// How far behind the job is: unknown until a broker has said so for each partition.
     fn lag_figure(&self) -> FigureValue {
-        match self.lag_unknown.load(Relaxed) {
-            0 => FigureValue::Count(self.lag.load(Relaxed)),
-            _ => FigureValue::Unknown,
+        match self.lag.load(Relaxed) {
+            LAG_UNKNOWN => FigureValue::Unknown,
+            lag => FigureValue::Count(lag),
         }
     }
 
@@ -157,17 +158,16 @@ mod tests {
         let before = counters.to_string();
         assert_eq!(
             before,
-            "state=running records=0 bytes=0 lag=unknown oldest_unsettled_ms=0 disk=ok \
+            "state=running records=0 bytes=0 lag=unknown lag_unknown_partitions=0 oldest_unsettled_ms=0 disk=ok \
              blocked_partitions=0 lost=0 skipped=0 filtered=0 fetched_again=0 panics=0 waits_for=nothing \
              waits_s=0"
         );
-        counters.lag_unknown.store(0, Relaxed);
         counters.lag.store(12, Relaxed);
         let mut kafka = counters.conditions.server(ServerKind::Kafka, "a:9092,\"b\"");
         kafka.down(Instant::now(), "refused");
         counters.health.down(Stage::Opening, "cannot be opened");
         let after = counters.to_string();
-        assert!(after.starts_with("state=waiting records=0 bytes=0 lag=12 "), "{after}");
+        assert!(after.starts_with("state=waiting records=0 bytes=0 lag=12 lag_unknown_partitions=0 "), "{after}");
         assert!(after.contains(" disk=not_opened "), "{after}");
         assert!(after.ends_with(r#" waits_for="a:9092,\"b\"; the job" waits_s=0"#), "{after}");
         assert_eq!(keys(&before), keys(&after));

@@ -12,7 +12,7 @@ mod partitions;
 mod phase;
 
 pub use conditions::{Condition, ConditionState, ConditionView, Conditions, ServerKind};
-pub use counters::{CountedUnit, Counters};
+pub use counters::{CountedUnit, Counters, LAG_UNKNOWN};
 pub use figures::{Figure, FigureValue};
 pub use job_health::{DiskState, JobHealth, Stage};
 pub use job_view::{JobState, JobView, Reason};

@@ -33,7 +33,7 @@ use crate::logfile::{Landmark, Ledger, Settled};
 use crate::moment::in_utc;
 use crate::pipeline::{self, PolledTask};
 use crate::record::TopicPartition;
-use crate::report::{Counters, Outage};
+use crate::report::{Counters, LAG_UNKNOWN, Outage};
 use crate::shutdown::Stop;
 use backlog::Backlog;
 use membership::PendingRelease;
@@ -226,6 +226,8 @@ impl KafkaSource {
                 let remedy = "look at the brokers, the network and broker_list";
                 self.broker_outage.down(Instant::now(), &format!("{why}: {remedy}"));
                 self.outages.forget_unlogged();
+                self.partitions.values_mut().for_each(|tracked| tracked.lag = None);
+                self.watermarks.forget_ends();
             }
             Event::Lag { partition, assignment, lag } => self.take_lag(&partition, assignment, lag),
             Event::LookUpFailed(why) => {
@@ -235,8 +237,9 @@ impl KafkaSource {
             Event::LookUpRecovered => self.look_up_outage.up(Instant::now(), "back"),
             // While no broker answers, only the outage of all brokers is logged.
             Event::PartitionFailed(_) if self.broker_outage.is_down() => {}
-            Event::PartitionFailed(FailedPartition { partition, broker, kind, why }) => {
-                if let Some(tracked) = self.partitions.get(&partition) {
+            Event::PartitionFailed(FailedPartition { partition, broker, kind, why, lag }) => {
+                if let Some(tracked) = self.partitions.get_mut(&partition) {
+                    tracked.lag = lag;
                     let broker = broker.or_else(|| tracked.broker.clone());
                     let cause = OutageCause { broker, kind, why };
                     self.outages.begin(Instant::now(), &partition, tracked.polled, cause);
@@ -268,11 +271,13 @@ impl KafkaSource {
 
     /// Updates what the state line shows of the partitions.
     fn update_counters(&self) {
-        // While nobody knows which partitions there are, nobody knows how much is behind either.
-        let unknown = self.watermarks.unknown_count().max(usize::from(self.partitions.is_empty()));
-        self.counters.lag_unknown.store(unknown as u64, Relaxed);
-        let lag = self.partitions.values().map(|tracked| tracked.lag).sum();
-        self.counters.lag.store(lag, Relaxed);
+        let known = self.partitions.values().filter_map(|tracked| tracked.lag);
+        let (known, lag) = known.fold((0, 0_u64), |(known, sum), lag| (known + 1, sum.saturating_add(lag)));
+        let is_nobody_there = self.broker_outage.is_down() || self.group_outage.is_down();
+        let is_unknown = known == 0 && (!self.partitions.is_empty() || is_nobody_there);
+        let others = if is_unknown { 0 } else { self.partitions.len() - known };
+        self.counters.lag.store(if is_unknown { LAG_UNKNOWN } else { lag }, Relaxed);
+        self.counters.lag_unknown.store(others as u64, Relaxed);
         let refused = self.partitions.keys().filter(|partition| self.is_refused(partition)).count();
         self.counters.blocked.store((self.outages.logged_count() + refused) as u64, Relaxed);
     }

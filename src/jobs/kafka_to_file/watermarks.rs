@@ -58,14 +58,14 @@ impl Watermarks {
         (known.is_assigned, known.is_known, known.blocked) = (true, false, None);
     }
 
+    /// No broker answers: how much the brokers have of any partition is not known any more.
+    pub(super) fn forget_ends(&self) {
+        self.lock().values_mut().for_each(|known| known.is_known = false);
+    }
+
     /// No partition is assigned to this process any more.
     pub(super) fn release_all(&self) {
         self.lock().values_mut().for_each(|known| known.is_assigned = false);
-    }
-
-    /// Of how many assigned partitions no broker has said how much there is.
-    pub(super) fn unknown_count(&self) -> usize {
-        self.lock().values().filter(|known| known.is_assigned && !known.is_known).count()
     }
 
     /// The partition cannot be read since this moment, because of `why`; `None`: it can be read.
@@ -132,20 +132,23 @@ mod tests {
         let (marks, of) = (Watermarks::default(), |number| TopicPartition::new("t", number));
         marks.assign(&of(1));
         marks.assign(&of(0));
-        assert_eq!(marks.unknown_count(), 2);
         marks.record_polled(&of(0), 9, 3);
         marks.record_written(&of(0), 600);
         let blocked = (Instant::now(), "no leader".to_owned());
         marks.set_blocked(&of(1), Some(blocked.clone()));
-        assert_eq!(marks.unknown_count(), 1);
         let views = marks.views(&[(of(0), 7, Some(5)), (of(2), 1, None)]);
         let [first, second] = views.as_slice() else { panic!("{views:?}") };
         assert_eq!((first.partition, first.position, first.committed), (0, Some(7), Some(5)));
         assert_eq!((first.end, first.lag(), first.last_time), (Some(12), Some(5), Some(600)));
         assert_eq!((second.position, second.end, second.lag()), (None, None, None));
         assert_eq!(second.blocked, Some(blocked));
+        let end = || marks.views(&[(of(0), 7, None)])[0].end;
         marks.assign(&of(0));
-        assert_eq!(marks.unknown_count(), 2, "what was said of an earlier assignment does not count");
+        assert_eq!(end(), None, "what was said of an earlier assignment does not count");
+        marks.record_polled(&of(0), 9, 3);
+        assert_eq!(end(), Some(12));
+        marks.forget_ends();
+        assert_eq!(end(), None, "nobody answers");
         marks.release_all();
         assert!(marks.views(&[(of(0), 7, None)]).is_empty());
     }

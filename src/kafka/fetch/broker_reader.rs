@@ -142,7 +142,7 @@ impl BrokerReader {
         self.connection = None;
         self.session.begin_anew();
         let mut events = Vec::new();
-        for cursor in std::mem::take(&mut self.cursors).into_values() {
+        for mut cursor in std::mem::take(&mut self.cursors).into_values() {
             events.push(cursor.failed_with_broker(fault.to_string()));
             self.relinquish(&cursor, &mut events);
         }

@@ -357,18 +357,25 @@ impl Cursor {
     }
 
     /// The event that the partition cannot be read.
-    pub(super) fn failed(&self, why: String) -> Event {
+    pub(super) fn failed(&mut self, why: String) -> Event {
+        self.reported_lag = None;
+        self.failure(why, FailureKind::Partition)
+    }
+
+    /// The event that the records of the partition cannot be read, though its broker knows them.
+    pub(super) fn held_up(&self, why: String) -> Event {
         self.failure(why, FailureKind::Partition)
     }
 
     /// The event that the partition cannot be read, because its broker failed.
-    pub(super) fn failed_with_broker(&self, why: String) -> Event {
+    pub(super) fn failed_with_broker(&mut self, why: String) -> Event {
+        self.reported_lag = None;
         self.failure(why, FailureKind::Broker)
     }
 
     fn failure(&self, why: String, kind: FailureKind) -> Event {
         let (partition, broker) = (self.partition.clone(), Some(Arc::clone(&self.broker)));
-        Event::PartitionFailed(FailedPartition { partition, broker, kind, why })
+        Event::PartitionFailed(FailedPartition { partition, broker, kind, why, lag: self.reported_lag })
     }
 }
 

@@ -366,5 +366,5 @@ impl PartitionRouter {
 
 /// The event that a partition cannot be read.
 fn failed(partition: &TopicPartition, broker: Option<Arc<str>>, (kind, why): (FailureKind, String)) -> Event {
-    Event::PartitionFailed(FailedPartition { partition: partition.clone(), broker, kind, why })
+    Event::PartitionFailed(FailedPartition { partition: partition.clone(), broker, kind, why, lag: None })
 }

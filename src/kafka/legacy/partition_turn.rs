@@ -94,7 +94,7 @@ impl LegacyCursor {
     /// The event that the partition cannot be read.
     pub(super) fn failed(&self, why: String, kind: FailureKind) -> Event {
         let (partition, broker) = (self.partition.clone(), self.broker.clone());
-        Event::PartitionFailed(FailedPartition { partition, broker, kind, why })
+        Event::PartitionFailed(FailedPartition { partition, broker, kind, why, lag: None })
     }
 
     /// Compares the log before the next read, because another broker may lead the partition and the topic

@@ -105,7 +105,7 @@ impl KafkaSource {
     /// A broker says how many records a partition has that were not polled.
     pub(super) fn take_lag(&mut self, partition: &TopicPartition, assignment: u64, lag: u64) {
         if let Some(tracked) = self.tracked(partition, assignment) {
-            tracked.lag = lag;
+            tracked.lag = Some(lag);
             let polled = tracked.polled;
             self.watermarks.record_polled(partition, polled, lag);
             if let Some(backlog) = &mut self.backlog {

@@ -25,7 +25,7 @@ impl KafkaSource {
             return self.take_truncated(&fetched.partition, fetched.assignment, from, broken);
         }
         tracked.polled = fetched.next;
-        tracked.lag = fetched.lag;
+        tracked.lag = Some(fetched.lag);
         tracked.broker.clone_from(&fetched.broker);
         let lane = tracked.lane;
         self.watermarks.record_polled(&fetched.partition, fetched.next, fetched.lag);

@@ -147,7 +147,7 @@ impl KafkaSource {
                 && assigned.iter().all(|one| one.partition != *partition)
         };
         let all = self.partitions.iter();
-        let all = all.map(|(partition, tracked)| (partition, is_known(partition).then_some(tracked.lag)));
+        let all = all.map(|(partition, tracked)| (partition, tracked.lag.filter(|_| is_known(partition))));
         // If the job is restarted again and again, this line is logged only once.
         let down = self.counters.health.is_down();
         let level = if down { log::Level::Debug } else { log::Level::Info };

@@ -47,8 +47,8 @@ pub(super) struct TrackedPartition {
     pub(super) assignment: u64,
     /// The next offset after what was polled.
     pub(super) polled: i64,
-    /// How many records the brokers have that were not polled yet.
-    pub(super) lag: u64,
+    /// How many records the brokers have that were not polled yet; `None` if nobody says that now.
+    pub(super) lag: Option<u64>,
     /// The broker that sent the partition's last records.
     pub(super) broker: Option<Arc<str>>,
     /// The present topic, if the log has diverged and it is known.
@@ -66,7 +66,7 @@ impl TrackedPartition {
             lane,
             assignment: 0,
             polled,
-            lag: 0,
+            lag: None,
             broker: None,
             topic: None,
             state: FetchState::Fetching,
@@ -127,7 +127,8 @@ impl TrackedPartition {
     pub(super) fn drop_in_flight(&mut self, position: i64, assignment: u64) {
         self.assignment = assignment;
         // The records between the position and the polled offset must be read again.
-        self.lag += u64::try_from(self.polled - position).unwrap_or(0);
+        let dropped = u64::try_from(self.polled - position).unwrap_or(0);
+        self.lag = self.lag.map(|lag| lag.saturating_add(dropped));
         self.polled = position;
     }
 
@@ -188,6 +189,7 @@ mod tests {
         let mut partition = TrackedPartition::new(0, -1);
         partition.begin(&at(10), 1);
         partition.polled = 15;
+        partition.lag = Some(0);
         partition
     }
 
@@ -224,7 +226,7 @@ mod tests {
         partition.relinquish();
         assert_eq!(partition.next_fetch(Some(12), now), None);
         partition.drop_in_flight(12, 2);
-        assert_eq!(partition.lag, 3, "dropped records are still to be read");
+        assert_eq!(partition.lag, Some(3), "dropped records are still to be read");
         assert_eq!(partition.next_fetch(Some(12), now), Some(NextFetch::FollowDivergence(4)));
     }
 

@@ -185,6 +185,7 @@ fn the_outage_of_all_brokers_explains_the_others() {
                 std::thread::sleep(Duration::from_millis(pause));
                 member.says(GroupEvent::Failed("no coordinator".to_owned()));
                 let failed = FailedPartition {
+                    lag: None,
                     partition: partition(),
                     broker: None,
                     kind: FailureKind::Partition,

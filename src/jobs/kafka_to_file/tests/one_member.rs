@@ -1,8 +1,10 @@
 //! What one member reads, writes and leaves out.
 
 use super::*;
+use crate::kafka::{FailedPartition, FailureKind};
 use crate::moment::Moment;
 use crate::record::Token;
+use crate::report::LAG_UNKNOWN;
 
 /// Without this, a member that took over now would begin at another position.
 #[test]
@@ -71,6 +73,40 @@ fn lag_is_known_before_the_first_record() {
         member.poll();
         assert_eq!(member.counters.lag.load(Relaxed), 500, "the answer to assignment {assignment}");
     }
+}
+
+/// A broker that does not answer may have any number of records.
+#[test]
+fn lag_is_unknown_as_long_as_nobody_says_it() {
+    let mut member = Member::new();
+    let shown = |member: &Member| {
+        [&member.counters.lag, &member.counters.lag_unknown].map(|counter| counter.load(Relaxed))
+    };
+    member.is_given(None);
+    assert_eq!(shown(&member), [LAG_UNKNOWN, 0]);
+    let says = |lag| Event::Lag { partition: partition(), assignment: 1, lag };
+    let fails = |kind, lag| {
+        let (broker, why) = (None, "away".to_owned());
+        Event::PartitionFailed(FailedPartition { partition: partition(), broker, kind, why, lag })
+    };
+    let steps = [
+        (says(500), [500, 0]),
+        (fails(FailureKind::Broker, None), [LAG_UNKNOWN, 0]),
+        (says(3), [3, 0]),
+        (fails(FailureKind::NoLeader, None), [LAG_UNKNOWN, 0]),
+        (says(0), [0, 0]),
+        // An open transaction holds the records up.
+        (fails(FailureKind::Partition, Some(7)), [7, 0]),
+        (Event::Failed("away".to_owned()), [LAG_UNKNOWN, 0]),
+        (says(4), [4, 0]),
+    ];
+    for (event, expected) in steps {
+        member.world.events.lock().unwrap().push_back(event);
+        member.poll();
+        assert_eq!(shown(&member), expected);
+    }
+    member.is_given_one(&TopicPartition::new("u", 0), None);
+    assert_eq!(shown(&member), [4, 1], "the other one's is not known yet");
 }
 
 #[test]

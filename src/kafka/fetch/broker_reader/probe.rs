@@ -136,8 +136,9 @@ impl BrokerReader {
     /// Relinquishes a partition whose log ends below the position. The log must be compared again before
     /// anything is read, because the topic may have been recreated and the new log may have grown beyond
     /// the position by then.
-    fn relinquish_behind(&self, cursor: &Cursor, end: i64, events: &mut Vec<Event>) -> bool {
-        events.push(cursor.failed(format!("its log ends at offset {end}, below the position {}", cursor.at)));
+    fn relinquish_behind(&self, cursor: &mut Cursor, end: i64, events: &mut Vec<Event>) -> bool {
+        let why = format!("its log ends at offset {end}, below the position {}", cursor.at);
+        events.push(cursor.failed(why));
         self.relinquish(cursor, events);
         false
     }

@@ -256,7 +256,7 @@ impl BrokerReader {
                 let (partition, assignment) = (partition.clone(), cursor.assignment);
                 events.push(Event::Recovered { partition, assignment, lag });
             }
-            Meaning::Blocked(why) => events.push(cursor.failed(why)),
+            Meaning::Blocked(why) => events.push(cursor.held_up(why)),
             Meaning::Failed(why) => {
                 cursor.pause();
                 events.push(cursor.failed(why));

@@ -86,8 +86,8 @@ fn since_1000(broker: &Scripted) -> (i64, StartBasis) {
 /// The answer to Fetch with the last record, offset 9, of this timestamp and this size. It has no more bytes
 /// than were asked for.
 fn fetched(asked: &Asked, (timestamp, bytes): (i64, usize)) -> Reply {
-    use kafka_protocol::messages::{FetchRequest, FetchResponse};
     use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+    use kafka_protocol::messages::{FetchRequest, FetchResponse};
     use kafka_protocol::records::{
         Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
     };
