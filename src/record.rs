@@ -1,11 +1,13 @@
 //! A record, the name of a partition, and the content of a commit.
 
 mod headers;
+mod leader_epochs;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use headers::{Header, Headers};
+pub use leader_epochs::{EpochStart, LeaderEpochs};
 
 /// One partition of one topic.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -15,8 +15,8 @@ use crate::kafka::fetch::fetcher::BrokerFetcher;
 use crate::kafka::legacy::fetcher::LegacyFetcher;
 use crate::kafka::protocol::messages::{self, Request};
 use crate::kafka::protocol::versions::Versions;
-use crate::kafka::seam::{Event, Fetcher, StartOffset};
-use crate::record::{TopicId, TopicPartition};
+use crate::kafka::seam::{Event, ExpectedLog, Fetcher, StartOffset};
+use crate::record::TopicPartition;
 use crate::threads;
 
 /// From this version on, Fetch returns records in the format in which they are stored, with headers and
@@ -50,7 +50,7 @@ pub struct AutoFetcher {
     /// The partitions that were assigned before the client was chosen.
     assigned: BTreeMap<TopicPartition, (StartOffset, u64)>,
     /// The topics that these starts belong to, as far as they are known.
-    expected: BTreeMap<TopicPartition, TopicId>,
+    expected: BTreeMap<TopicPartition, ExpectedLog>,
 }
 
 enum AutoState {
@@ -98,7 +98,7 @@ impl AutoFetcher {
             false => Box::new(LegacyFetcher::new(cluster)),
         };
         for (partition, (start, assignment)) in std::mem::take(&mut self.assigned) {
-            fetcher.expect_topic(&partition, self.expected.remove(&partition));
+            fetcher.expect(&partition, self.expected.remove(&partition).unwrap_or_default());
             fetcher.assign(&partition, start, assignment);
         }
         log::debug!("reading by the {} client", if native { "native" } else { "crate" });
@@ -148,13 +148,10 @@ fn ask_versions(cluster: &Cluster, send: &dyn Fn(Result<Versions, Fault>) -> boo
 }
 
 impl Fetcher for AutoFetcher {
-    fn expect_topic(&mut self, partition: &TopicPartition, topic: Option<TopicId>) {
+    fn expect(&mut self, partition: &TopicPartition, log: ExpectedLog) {
         match &mut self.state {
-            AutoState::Reading(fetcher) => fetcher.expect_topic(partition, topic),
-            _ => match topic {
-                Some(topic) => drop(self.expected.insert(partition.clone(), topic)),
-                None => drop(self.expected.remove(partition)),
-            },
+            AutoState::Reading(fetcher) => fetcher.expect(partition, log),
+            _ => drop(self.expected.insert(partition.clone(), log)),
         }
     }
 

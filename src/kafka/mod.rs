@@ -26,9 +26,9 @@ pub use lease::Lease;
 pub use operator::{FoundOffset, GroupOperator};
 pub use protocol::records::{DecodeError, Decoded, Scratch};
 pub use seam::{
-    Assigned, DecodedRecords, DivergenceCause, Event, FailedPartition, FailureKind, Fetched, Fetcher,
-    GroupClient, GroupEvent, Payload, RecordSet, ResolvedStart, StartBasis, StartOffset, batch_end, records,
-    records_from,
+    Assigned, DecodedRecords, DivergenceCause, Event, ExpectedLog, FailedPartition, FailureKind, Fetched,
+    Fetcher, GroupClient, GroupEvent, Payload, RecordSet, ResolvedStart, StartBasis, StartOffset, batch_end,
+    records, records_from,
 };
 
 use crate::error::Fault;

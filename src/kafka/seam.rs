@@ -15,7 +15,7 @@ pub use record_set::RecordSet;
 use super::lease::Lease;
 use super::protocol::records::{DecodeError, Decoded, Scratch};
 use crate::error::Fault;
-use crate::record::{Commit, OffsetMetadata, Record, TopicId, TopicPartition};
+use crate::record::{Commit, EpochStart, LeaderEpochs, OffsetMetadata, Record, TopicId, TopicPartition};
 
 /// Consecutive records of one partition, out of one reply.
 pub struct Fetched {
@@ -38,6 +38,8 @@ pub struct Fetched {
     pub last: Option<(i64, u32)>,
     /// How much memory the records take, in bytes.
     pub bytes: u64,
+    /// The leader epochs of the records, if the client sees these.
+    pub epochs: Vec<EpochStart>,
     /// The records.
     pub payload: Payload,
 }
@@ -202,6 +204,15 @@ pub enum FailureKind {
     NoLeader,
 }
 
+/// What is known of the log that a position belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExpectedLog {
+    /// The id of the topic, if it is known.
+    pub topic: Option<TopicId>,
+    /// The leader epochs of what was read.
+    pub epochs: LeaderEpochs,
+}
+
 /// Where to start reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartOffset {
@@ -218,9 +229,9 @@ pub enum StartOffset {
 
 /// Reads the assigned partitions. No call blocks longer than the caller allows.
 pub trait Fetcher: Send {
-    /// The topic that the position of a partition belongs to, in the next [`Self::assign`] of that partition;
-    /// `None` if it is not known. A client that does not see the ids of topics passes over it.
-    fn expect_topic(&mut self, _partition: &TopicPartition, _topic: Option<TopicId>) {}
+    /// The log that the position of a partition belongs to, in the next [`Self::assign`] of that partition. A
+    /// client that sees neither the ids of topics nor leader epochs passes over it.
+    fn expect(&mut self, _partition: &TopicPartition, _log: ExpectedLog) {}
 
     /// Reads this partition from `start` on. Replaces an earlier assignment of it. The number `assignment`
     /// comes back in [`Fetched`], so that the caller can recognize records of an earlier assignment.

@@ -192,6 +192,9 @@ fn line(entry: &JournalEntry) -> String {
             if member.silent { ", by a broker that does not answer ApiVersions" } else { "" }
         ),
         JournalEntry::Topic(number, id) => format!("partition {number}: of the topic {id}"),
+        JournalEntry::LeaderEpoch(number, start) => {
+            format!("partition {number}: leader epoch {} from offset {} on", start.epoch, start.from)
+        }
         JournalEntry::Cluster(id) => format!("the cluster {id}"),
         JournalEntry::Unknown(kind) => format!("an entry of kind {kind}, which a later pandad wrote"),
     }

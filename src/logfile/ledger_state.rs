@@ -17,7 +17,7 @@ use super::journal::{
 use super::resume::Resumed;
 use super::written_files::WrittenFiles;
 use crate::host;
-use crate::record::{Commit, Token, TopicPartition};
+use crate::record::{Commit, LeaderEpochs, Token, TopicPartition};
 
 /// Why a partition goes on at another position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +152,9 @@ impl LedgerState {
                 if known.landmarks.is_empty() {
                     // The position may be one of another topic of the same name.
                     known.topic_id = None;
+                    known.leader_epochs = LeaderEpochs::default();
                 }
+                known.leader_epochs.cut(position);
                 if left != epoch {
                     keep_newest(&mut known.left, left);
                 }
@@ -181,6 +183,7 @@ impl LedgerState {
                     held,
                     former,
                     topic_id,
+                    leader_epochs: LeaderEpochs::default(),
                 };
                 (self.state.free_number(), state)
             }

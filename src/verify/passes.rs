@@ -282,6 +282,7 @@ mod tests {
             assignment: 1,
             lag: 0,
             broker: None,
+            epochs: Vec::new(),
             last: None,
             bytes: set.len() as u64,
             payload: Payload::RecordSet(RecordSet::for_test(&set)),

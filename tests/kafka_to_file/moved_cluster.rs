@@ -1,6 +1,6 @@
-//! Goal: a log file's journal knows which cluster its records are of. Another one is neither read nor committed
-//! to until the configuration names it, and is told in one line. Method: broker_list is changed to another
-//! broker, which has the same topic with other records.
+//! Goal: a log file's journal knows which cluster its records are of. Another one is neither read nor
+//! committed to until the configuration names it, and is told in one line. Method: broker_list is changed to
+//! another broker, which has the same topic with other records.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
@@ -28,7 +28,7 @@ fn another_cluster_is_not_used_before_the_configuration_names_it() {
     daemon.configure(&moved);
     daemon.start();
     daemon.wait_log("nothing is read from", seconds(30));
-    daemon.wait_log("kafka_to_file: the group: ", seconds(30));
+    daemon.wait_log("belongs to the cluster", seconds(30));
     daemon.stop();
     let told = daemon.log_lines("ERROR");
     assert!(matches!(&told[..], [_]), "{told:?}");

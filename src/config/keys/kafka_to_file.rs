@@ -124,7 +124,8 @@ pub const CLUSTER: Key<String> = Key {
     default: Some(""),
     usage: Usage::Used,
     help: "Id of the only cluster that is read",
-    more: "It is needed once the topics were moved to another cluster, of which pandad reads nothing otherwise.",
+    more: "It is needed once the topics were moved to another cluster, of which pandad reads nothing \
+        otherwise.",
 };
 
 pub const MEMBERSHIP: Key<Membership> = Key {

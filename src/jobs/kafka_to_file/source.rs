@@ -15,7 +15,6 @@ mod unreadable;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::NAME;
@@ -33,7 +32,7 @@ use crate::logfile::{Landmark, Ledger, Settled};
 use crate::moment::in_utc;
 use crate::pipeline::{self, PolledTask};
 use crate::record::TopicPartition;
-use crate::report::{Counters, LAG_UNKNOWN, Outage};
+use crate::report::{Counters, Outage};
 use crate::shutdown::Stop;
 use backlog::Backlog;
 use membership::PendingRelease;
@@ -118,7 +117,7 @@ impl KafkaSource {
             // It is assigned when its file accepts writes again.
             return tracked.relinquish();
         }
-        self.fetcher.expect_topic(partition, self.known_topic(partition));
+        self.fetcher.expect(partition, self.known_log(partition));
         self.fetcher.assign(partition, start, self.assignments);
     }
 
@@ -217,6 +216,7 @@ impl KafkaSource {
             Event::Idle => self.broker_outage.up(Instant::now(), "back"),
             Event::Fetched(fetched) => {
                 self.broker_outage.up(Instant::now(), "back");
+                self.record_epochs(&fetched)?;
                 self.take_fetched(fetched, tasks);
             }
             Event::Recovered { partition, assignment, lag } => {
@@ -267,19 +267,6 @@ impl KafkaSource {
     /// The partition, if it is still fetched under this assignment.
     fn tracked(&mut self, partition: &TopicPartition, assignment: u64) -> Option<&mut TrackedPartition> {
         self.partitions.get_mut(partition).filter(|tracked| tracked.assignment == assignment)
-    }
-
-    /// Updates what the state line shows of the partitions.
-    fn update_counters(&self) {
-        let known = self.partitions.values().filter_map(|tracked| tracked.lag);
-        let (known, lag) = known.fold((0, 0_u64), |(known, sum), lag| (known + 1, sum.saturating_add(lag)));
-        let is_nobody_there = self.broker_outage.is_down() || self.group_outage.is_down();
-        let is_unknown = known == 0 && (!self.partitions.is_empty() || is_nobody_there);
-        let others = if is_unknown { 0 } else { self.partitions.len() - known };
-        self.counters.lag.store(if is_unknown { LAG_UNKNOWN } else { lag }, Relaxed);
-        self.counters.lag_unknown.store(others as u64, Relaxed);
-        let refused = self.partitions.keys().filter(|partition| self.is_refused(partition)).count();
-        self.counters.blocked.store((self.outages.logged_count() + refused) as u64, Relaxed);
     }
 }
 

@@ -12,8 +12,7 @@ use crate::error::Fault;
 use crate::kafka::protocol::messages::{ClusterMetadata, ClusterOnly};
 use crate::kafka::protocol::versions::Versions;
 
-/// The only job that reads Kafka. Every log line about Kafka begins with its name.
-pub(in crate::kafka) const JOB: &str = "kafka_to_file";
+pub(in crate::kafka) use super::named_brokers::JOB;
 
 /// Opens connections to the brokers of one cluster. Clones share the [`VersionsSeen`].
 #[derive(Debug, Clone)]
@@ -97,9 +96,7 @@ impl Dialer {
         let named = self.named();
         named.record(metadata, Instant::now()).map_err(|OtherCluster { own, other }| {
             named.forget(address);
-            if let Some(text) = named.note_foreign(address, &other) {
-                log::error!("{JOB}: {text}");
-            }
+            named.tell_foreign(address, &other);
             Fault::Retry(format!("{address} belongs to the cluster {other}, not to {own}"))
         })
     }

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use super::address::BrokerAddress;
 use crate::kafka::protocol::messages::ClusterMetadata;
 
+/// The only job that reads Kafka. Every log line about Kafka begins with its name.
+pub(in crate::kafka) const JOB: &str = "kafka_to_file";
+
 /// A broker that was not named for so long is forgotten.
 const NAMED_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How many brokers are remembered: those that were named last.
@@ -119,35 +122,35 @@ impl NamedBrokers {
         })
     }
 
-    /// Notes that this address belongs to another cluster. Returns the log line about that: one for each
-    /// address, or, if it is the whole cluster that is not the expected one, one for all.
-    pub(super) fn note_foreign(&self, address: &BrokerAddress, other: &str) -> Option<String> {
+    /// Logs that this address belongs to another cluster: once for each address, or, if it is the whole
+    /// cluster that is not the expected one, once for all of its addresses.
+    pub(super) fn tell_foreign(&self, address: &BrokerAddress, other: &str) {
         let mut known = self.lock();
-        let own = known.id.clone().unwrap_or_default();
-        let is_told =
-            known.source != ClusterIdSource::Broker && known.foreign.iter().any(|(_, id)| id == other);
+        let (own, source) = (known.id.clone().unwrap_or_default(), known.source);
+        let is_told = source != ClusterIdSource::Broker && known.foreign.iter().any(|(_, id)| id == other);
         let is_new =
             known.foreign.len() < NAMED_MAX && known.foreign.insert((address.clone(), other.to_owned()));
+        drop(known);
         if is_told || !is_new {
-            return None;
+            return;
         }
-        let belongs = format!("{address} belongs to the Kafka cluster {other}");
-        Some(match known.source {
-            ClusterIdSource::Broker => format!(
-                "{belongs}, and {own} is the one that is read: this address is not used; take it out of \
-                 broker_list, or look at what the brokers of {own} advertise; if {other} replaces {own}, set \
-                 kafka['cluster'] = '{other}'"
+        match source {
+            ClusterIdSource::Broker => log::error!(
+                "{JOB}: {address} belongs to the Kafka cluster {other}, and {own} is the one that is read: \
+                 this address is not used; take it out of broker_list, or look at what the brokers of {own} \
+                 advertise; if {other} replaces {own}, set kafka['cluster'] = '{other}'"
             ),
-            ClusterIdSource::Journal => format!(
-                "{belongs}, and the log file's records are of {own}: nothing is read from {other} or \
-                 committed to it; correct broker_list; if the topics were moved to {other} on purpose, set \
-                 kafka['cluster'] = '{other}'"
+            ClusterIdSource::Journal => log::error!(
+                "{JOB}: {address} belongs to the Kafka cluster {other}, and the log file's records are of \
+                 {own}: nothing is read from {other} or committed to it; correct broker_list; if the topics \
+                 were moved to {other} on purpose, set kafka['cluster'] = '{other}'"
             ),
-            ClusterIdSource::Configuration => format!(
-                "{belongs}, and kafka['cluster'] is {own}: nothing is read from {other} or committed to it; \
-                 correct one of broker_list and kafka['cluster']"
+            ClusterIdSource::Configuration => log::error!(
+                "{JOB}: {address} belongs to the Kafka cluster {other}, and kafka['cluster'] is {own}: \
+                 nothing is read from {other} or committed to it; correct one of broker_list and \
+                 kafka['cluster']"
             ),
-        })
+        }
     }
 
     /// Says which cluster this is before any broker is asked.

@@ -213,6 +213,7 @@ impl Cursor {
             assignment: self.assignment,
             lag,
             broker: Some(Arc::clone(&self.broker)),
+            epochs: Vec::new(),
             last: None,
             bytes: 0,
             payload,
@@ -244,10 +245,12 @@ impl Cursor {
         };
         if span.next > self.at {
             let set = answer.records.start..answer.records.start + span.bytes;
-            let wire = RecordSet::new(frame, set, committed.then(|| answer.aborted.clone()));
+            let from = self.at;
+            let wire = RecordSet::new(frame, set.clone(), committed.then(|| answer.aborted.clone()));
             let mut fetched = self.hand_over(span.next, answer.high_watermark, Payload::RecordSet(wire));
             fetched.bytes = span.bytes as u64;
             fetched.base = span.base;
+            fetched.epochs = records::epoch_starts(frame.bytes().get(set.clone()).unwrap_or_default(), from);
             let (high_watermark, last_stable) = (answer.high_watermark, answer.last_stable);
             // A session's later answers leave the partition out as long as the transaction is open.
             if self.is_blocked_at(LogEnds { high_watermark, last_stable }, committed) {

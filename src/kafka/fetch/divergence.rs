@@ -3,6 +3,7 @@
 //! records.
 
 use crate::kafka::seam::DivergenceCause;
+use crate::record::LeaderEpochs;
 
 /// The log of a partition: what a client can ask its leader.
 pub(in crate::kafka) trait PartitionLog {
@@ -14,6 +15,10 @@ pub(in crate::kafka) trait PartitionLog {
 
     /// The first offset and the end of the log.
     fn bounds(&mut self) -> Result<(i64, i64), Self::Error>;
+
+    /// The highest leader epoch in the log that is not above this one, and where it ends; `None` if the
+    /// leader does not tell it.
+    fn epoch_end(&mut self, epoch: i32) -> Result<Option<(i32, i64)>, Self::Error>;
 }
 
 /// The result of a comparison.
@@ -33,11 +38,14 @@ pub(in crate::kafka) enum Comparison {
 /// Compares the log with the landmarks before `at`; each is an offset and a fingerprint, oldest
 /// first.
 ///
-/// A landmark whose record is gone (compacted, or deleted by retention) shows nothing.
+/// A landmark whose record is gone (compacted, or deleted by retention) shows nothing. `epochs`: those of
+/// what was read, if it is known that the topic is the same one. Where the landmarks do not agree, they say
+/// where the logs part.
 pub(in crate::kafka) fn compare<L: PartitionLog>(
     log: &mut L,
     at: i64,
     landmarks: &[(i64, u32)],
+    epochs: Option<&LeaderEpochs>,
 ) -> Result<Comparison, L::Error> {
     let before = || landmarks.iter().rev().filter(|(offset, _)| *offset < at);
     // In the usual case one fetch is enough; the bounds cost two more requests.
@@ -50,6 +58,44 @@ pub(in crate::kafka) fn compare<L: PartitionLog>(
         }
     }
     let (first, end) = log.bounds()?;
+    let found = compare_all(log, at, landmarks, (first, end))?;
+    let Some(epochs) = epochs.filter(|_| found != Comparison::Same) else { return Ok(found) };
+    let Some(common) = common_end(log, at, epochs)?.filter(|common| *common < at) else { return Ok(found) };
+    for (offset, fingerprint) in before().filter(|(offset, _)| (first..common).contains(offset)) {
+        if log.fingerprint_at(*offset)?.is_some_and(|found| found != *fingerprint) {
+            // The epochs are those of another log.
+            return Ok(found);
+        }
+    }
+    Ok(Comparison::Diverged(common.max(first)))
+}
+
+/// Up to where the log has the same leader epochs as what was read; `None` if that is not known.
+fn common_end<L: PartitionLog>(
+    log: &mut L,
+    mut position: i64,
+    epochs: &LeaderEpochs,
+) -> Result<Option<i64>, L::Error> {
+    // Each round looks at an earlier epoch of those that are kept.
+    while let Some(known) = epochs.at(position).filter(|known| known.epoch >= 0) {
+        match log.epoch_end(known.epoch)? {
+            Some((epoch, end)) if epoch == known.epoch => return Ok(Some(position.min(end))),
+            // The leader has no record of that epoch.
+            Some((epoch, end)) if epoch < known.epoch => position = known.from.min(end),
+            _ => return Ok(None),
+        }
+    }
+    Ok(None)
+}
+
+/// As [`compare`], by all landmarks. The log goes from `first` to `end`.
+fn compare_all<L: PartitionLog>(
+    log: &mut L,
+    at: i64,
+    landmarks: &[(i64, u32)],
+    (first, end): (i64, i64),
+) -> Result<Comparison, L::Error> {
+    let before = || landmarks.iter().rev().filter(|(offset, _)| *offset < at);
     let (mut differs, mut agrees) = (false, false);
     for (offset, fingerprint) in before().filter(|(offset, _)| (first..end).contains(offset)) {
         match log.fingerprint_at(*offset)? {
@@ -103,57 +149,4 @@ pub(in crate::kafka) enum OtherTopic {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    /// Records by offset; the end.
-    struct Fake(BTreeMap<i64, u32>, i64);
-
-    impl PartitionLog for Fake {
-        type Error = ();
-
-        fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, ()> {
-            Ok(self.0.get(&offset).copied())
-        }
-
-        fn bounds(&mut self) -> Result<(i64, i64), ()> {
-            Ok((self.0.keys().next().copied().unwrap_or(self.1), self.1))
-        }
-    }
-
-    fn checked(log: &[(i64, u32)], end: i64, at: i64, landmarks: &[(i64, u32)]) -> Comparison {
-        compare(&mut Fake(log.iter().copied().collect(), end), at, landmarks).unwrap()
-    }
-
-    #[test]
-    fn another_log_is_told_from_the_same_one_and_a_shorter_one() {
-        let log = [(2, 20), (3, 30), (5, 50)];
-        assert_eq!(checked(&log, 6, 6, &[]), Comparison::Unseen);
-        assert_eq!(checked(&log, 6, 6, &[(3, 30), (5, 50)]), Comparison::Same);
-        assert_eq!(checked(&log, 6, 6, &[(3, 30), (5, 51)]), Comparison::Diverged(4));
-        assert_eq!(checked(&log, 6, 6, &[(3, 31), (5, 51)]), Comparison::Diverged(2));
-        assert_eq!(checked(&log, 6, 5, &[(4, 40)]), Comparison::Unseen, "compacted away");
-        assert_eq!(checked(&log, 6, 9, &[(8, 80)]), Comparison::Behind(6));
-        assert_eq!(checked(&log, 6, 9, &[(5, 51), (8, 80)]), Comparison::Diverged(2));
-        assert_eq!(checked(&log, 6, 5, &[(5, 51)]), Comparison::Unseen, "not before the position");
-    }
-
-    #[test]
-    fn another_id_starts_a_comparison_and_never_decides_alone() {
-        let log = [(2, 20), (3, 30), (5, 50)];
-        let checked = |at, landmarks: &[(i64, u32)]| {
-            compare_other_topic(&mut Fake(log.into_iter().collect(), 6), at, landmarks).unwrap()
-        };
-        assert_eq!(checked(6, &[(3, 30), (5, 50)]), OtherTopic::SameLog);
-        assert_eq!(checked(6, &[(1, 10), (4, 40), (5, 50)]), OtherTopic::SameLog, "others are gone");
-        let other = |cause| OtherTopic::Other(2, cause);
-        assert_eq!(checked(7, &[(5, 50)]), other(DivergenceCause::EndsBefore));
-        assert_eq!(checked(6, &[(3, 31), (5, 50)]), other(DivergenceCause::OtherRecords));
-        assert_eq!(checked(6, &[(3, 30), (5, 51)]), other(DivergenceCause::OtherRecords), "from the first");
-        for none in [&[][..], &[(1, 10), (4, 40)], &[(6, 60)]] {
-            assert_eq!(checked(6, none), other(DivergenceCause::NothingToCompare));
-        }
-    }
-}
+mod tests;

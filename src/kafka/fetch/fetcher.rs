@@ -11,8 +11,8 @@ use super::messages::RouterOrder;
 use super::router::PartitionRouter;
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
-use crate::kafka::seam::{Event, Fetcher, StartOffset};
-use crate::record::{TopicId, TopicPartition};
+use crate::kafka::seam::{Event, ExpectedLog, Fetcher, StartOffset};
+use crate::record::TopicPartition;
 use crate::threads;
 
 /// Reads partitions with pandad's own client.
@@ -22,8 +22,8 @@ pub struct BrokerFetcher {
     events: Receiver<Vec<Event>>,
     /// Events of the last reply that were not returned yet.
     ready: VecDeque<Event>,
-    /// The topics that the starts of the next assignments belong to.
-    expected: BTreeMap<TopicPartition, TopicId>,
+    /// The logs that the starts of the next assignments belong to.
+    expected: BTreeMap<TopicPartition, ExpectedLog>,
     ended: bool,
 }
 
@@ -48,15 +48,12 @@ impl BrokerFetcher {
 }
 
 impl Fetcher for BrokerFetcher {
-    fn expect_topic(&mut self, partition: &TopicPartition, topic: Option<TopicId>) {
-        match topic {
-            Some(topic) => drop(self.expected.insert(partition.clone(), topic)),
-            None => drop(self.expected.remove(partition)),
-        }
+    fn expect(&mut self, partition: &TopicPartition, log: ExpectedLog) {
+        self.expected.insert(partition.clone(), log);
     }
 
     fn assign(&mut self, partition: &TopicPartition, start: StartOffset, assignment: u64) {
-        let expected = self.expected.remove(partition);
+        let expected = self.expected.remove(partition).unwrap_or_default();
         self.order(RouterOrder::Assign { partition: partition.clone(), start, assignment, expected });
     }
 

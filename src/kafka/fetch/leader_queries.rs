@@ -10,12 +10,13 @@ use crate::error::Fault;
 use crate::kafka::client::connection::Connection;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
+use crate::kafka::protocol::messages::epoch_ends::EpochEnd;
 use crate::kafka::protocol::messages::fetch::{FetchedPartition, PartitionFetch, SessionPlace};
 use crate::kafka::protocol::messages::list_offsets::{ListedOffset, OffsetSpec};
-use crate::kafka::protocol::messages::{Fetch, Isolation, ListOffsets};
+use crate::kafka::protocol::messages::{EpochEnds, Fetch, Isolation, ListOffsets};
 use crate::kafka::protocol::records::{self, Scratch};
 use crate::plural::counted;
-use crate::record::TopicPartition;
+use crate::record::{LeaderEpochs, TopicPartition};
 
 /// How many bytes are requested to see the record at an offset. A larger batch is requested again where the
 /// broker cuts it. More would use up a quota.
@@ -86,8 +87,13 @@ impl LeaderQueries<'_> {
     }
 
     /// Compares the log with the landmarks before `at`.
-    pub(super) fn compare(&mut self, at: i64, landmarks: &[(i64, u32)]) -> Result<Comparison, QueryError> {
-        divergence::compare(self, at, landmarks)
+    pub(super) fn compare(
+        &mut self,
+        at: i64,
+        landmarks: &[(i64, u32)],
+        epochs: Option<&LeaderEpochs>,
+    ) -> Result<Comparison, QueryError> {
+        divergence::compare(self, at, landmarks, epochs)
     }
 
     /// Compares the log with the landmarks before `at`, if the topic has another id than is known.
@@ -190,6 +196,21 @@ impl PartitionLog for LeaderQueries<'_> {
     fn bounds(&mut self) -> Result<(i64, i64), QueryError> {
         let all = Isolation::ReadUncommitted;
         Ok((self.offset(OffsetSpec::First, all)?, self.offset(OffsetSpec::Next, all)?))
+    }
+
+    fn epoch_end(&mut self, epoch: i32) -> Result<Option<(i32, i64)>, QueryError> {
+        if self.connection.versions().choose::<EpochEnds<'_>>().is_err() {
+            return Ok(None);
+        }
+        let partitions = [(self.partition.clone(), self.epoch, epoch)];
+        let answer = self.connection.ask(&EpochEnds { partitions: &partitions })?;
+        let found = answer.into_iter().find(|(partition, _)| partition == self.partition);
+        let Some((_, EpochEnd { code, epoch, end })) = found else { return Ok(None) };
+        if !code.is_none() {
+            // Landmarks show the same, if less exactly.
+            log::debug!("{}: where its leader epochs end: Kafka answers {code}", self.partition);
+        }
+        Ok((code.is_none() && epoch >= 0 && end >= 0).then_some((epoch, end)))
     }
 }
 

@@ -19,8 +19,8 @@ use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::frame::FramePool;
 use crate::kafka::protocol::messages::metadata::BrokerMetadata;
 use crate::kafka::protocol::messages::{ClusterMetadata, Metadata};
-use crate::kafka::seam::{Event, FailedPartition, FailureKind, StartOffset};
-use crate::record::{TopicId, TopicPartition};
+use crate::kafka::seam::{Event, ExpectedLog, FailedPartition, FailureKind, StartOffset};
+use crate::record::TopicPartition;
 use crate::threads::{self, OwnerGone};
 
 /// After so long without a failure the pauses of a partition are short again.
@@ -43,8 +43,8 @@ struct Placement {
 struct UnplacedPartition {
     start: StartOffset,
     assignment: u64,
-    /// The topic that the start belongs to, if it is known.
-    expected: Option<TopicId>,
+    /// The log that the start belongs to.
+    expected: ExpectedLog,
 }
 
 /// The state of the router thread.

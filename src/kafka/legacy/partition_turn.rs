@@ -116,7 +116,8 @@ impl LegacyCursor {
         let from = std::mem::replace(&mut self.at, next);
         self.empty_until_offset = None;
         let (partition, assignment, broker) = (self.partition.clone(), self.assignment, self.broker.clone());
-        Fetched { partition, from, base: from, next, assignment, lag, broker, last: None, bytes: 0, payload }
+        let (base, last, bytes, epochs) = (from, None, 0, Vec::new());
+        Fetched { partition, from, base, next, assignment, lag, broker, last, bytes, epochs, payload }
     }
 }
 
@@ -154,6 +155,7 @@ pub(super) fn turn(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Resu
                 remember(&mut cursor.landmarks, seen.last);
                 let fetched = cursor.hand_over(seen.next, lag, Payload::Decoded(Box::new(reply)));
                 return Ok(TurnResult::Report(Event::Fetched(Fetched {
+                    epochs: Vec::new(),
                     last: seen.last,
                     bytes: seen.bytes,
                     ..fetched

@@ -172,7 +172,7 @@ pub(super) fn check(
     at: i64,
     landmarks: &[(i64, u32)],
 ) -> Result<Comparison, LegacyError> {
-    divergence::compare(&mut LegacyLog { client, partition }, at, landmarks)
+    divergence::compare(&mut LegacyLog { client, partition }, at, landmarks, None)
 }
 
 /// A partition's log, read through the crate.
@@ -190,6 +190,11 @@ impl PartitionLog for LegacyLog<'_> {
 
     fn bounds(&mut self) -> Result<(i64, i64), LegacyError> {
         bounds(self.client, self.partition)
+    }
+
+    /// The crate cannot ask for it.
+    fn epoch_end(&mut self, _epoch: i32) -> Result<Option<(i32, i64)>, LegacyError> {
+        Ok(None)
     }
 }
 

@@ -17,7 +17,7 @@ use super::entry::{
 use super::entry_reader::EntryReader;
 use super::scope::RouteScope;
 use crate::logfile::disk::FileId;
-use crate::record::TopicId;
+use crate::record::{EpochStart, TopicId};
 pub(super) use decode::{commit, file_id, range_part};
 use decode::{decode_mark, decode_range, decode_state};
 
@@ -28,6 +28,7 @@ const KIND_SESSION: u8 = 4;
 const KIND_MEMBER: u8 = 5;
 const KIND_TOPIC: u8 = 6;
 const KIND_CLUSTER: u8 = 7;
+const KIND_LEADER_EPOCH: u8 = 8;
 
 /// The tag of a state: the offsets that the log file holds.
 const TAG_HELD: u8 = 1;
@@ -35,6 +36,8 @@ const TAG_HELD: u8 = 1;
 const TAG_FORMER: u8 = 2;
 /// The tag of a state: the id of the topic that the position belongs to.
 const TAG_TOPIC_ID: u8 = 3;
+/// The tag of a state: the leader epochs of what was read.
+const TAG_LEADER_EPOCHS: u8 = 4;
 
 /// The tags of a mark: whose records go to the files that the mark begins, and which periods are complete.
 const TAG_SCOPES: u8 = 1;
@@ -83,6 +86,11 @@ impl JournalEntry {
                 out.extend_from_slice(&index.to_be_bytes());
                 out.extend_from_slice(&id.number().to_be_bytes());
             }
+            JournalEntry::LeaderEpoch(index, start) => {
+                out.push(KIND_LEADER_EPOCH);
+                out.extend_from_slice(&index.to_be_bytes());
+                encode_epoch(out, start);
+            }
             JournalEntry::Cluster(id) => {
                 out.push(KIND_CLUSTER);
                 encode_count(out, id.len());
@@ -110,6 +118,7 @@ impl JournalEntry {
             | JournalEntry::Session(_)
             | JournalEntry::Member(_)
             | JournalEntry::Topic(..)
+            | JournalEntry::LeaderEpoch(..)
             | JournalEntry::Cluster(_) => true,
             JournalEntry::Unknown(_) => false,
         }
@@ -133,6 +142,10 @@ impl JournalEntry {
             KIND_TOPIC => {
                 let index = reader.u32()?;
                 JournalEntry::Topic(index, TopicId::new(u128::from_be_bytes(reader.array()?))?)
+            }
+            KIND_LEADER_EPOCH => {
+                let index = reader.u32()?;
+                JournalEntry::LeaderEpoch(index, EpochStart { epoch: reader.i32()?, from: reader.i64()? })
             }
             KIND_CLUSTER => JournalEntry::Cluster(reader.text()?.to_owned()),
             kind => return Some(JournalEntry::Unknown(kind)),
@@ -360,4 +373,10 @@ fn encode_state(out: &mut Vec<u8>, state: &PartitionState) {
         encode_count(out, size_of::<u128>());
         out.extend_from_slice(&id.number().to_be_bytes());
     }
+    encode_tag(out, TAG_LEADER_EPOCHS, state.leader_epochs.starts(), encode_epoch);
+}
+
+fn encode_epoch(out: &mut Vec<u8>, start: &EpochStart) {
+    out.extend_from_slice(&start.epoch.to_be_bytes());
+    out.extend_from_slice(&start.from.to_be_bytes());
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::held::HeldOffsets;
 use super::scope::RouteScope;
 use crate::logfile::disk::FileId;
-use crate::record::{TopicId, TopicPartition};
+use crate::record::{EpochStart, LeaderEpochs, TopicId, TopicPartition};
 
 /// A range and a mark carry a check of this many bytes of the log file before them. The check is needed
 /// because a new file can get the device and inode numbers of a file that was just deleted.
@@ -51,6 +51,8 @@ pub struct PartitionState {
     pub former: Vec<u128>,
     /// The topic that the position belongs to; `None` if no broker has told it.
     pub topic_id: Option<TopicId>,
+    /// The leader epochs of what was read, as far as they are known.
+    pub leader_epochs: LeaderEpochs,
 }
 
 /// The position of one partition after a range.
@@ -283,6 +285,8 @@ pub enum JournalEntry {
     Member(MemberIdentity),
     /// The position of the partition with this number belongs to this topic.
     Topic(u32, TopicId),
+    /// What was read of the partition with this number has this leader epoch from this offset on.
+    LeaderEpoch(u32, EpochStart),
     /// The positions belong to the cluster with this id.
     Cluster(String),
     /// An entry of a kind that this pandad does not know and may pass over.

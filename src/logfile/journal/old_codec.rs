@@ -79,6 +79,7 @@ fn state(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
         held: None,
         former: Vec::new(),
         topic_id: None,
+        leader_epochs: Default::default(),
     })
 }
 

@@ -54,6 +54,7 @@ impl JournalledPartition {
             && self.state.held == state.held
             && self.state.former == state.former
             && self.state.topic_id == state.topic_id
+            && self.state.leader_epochs == state.leader_epochs
     }
 }
 
@@ -133,6 +134,13 @@ impl JournalState {
                     known.moved = at;
                     known.replaced.0 = at;
                     known.state.topic_id = Some(id);
+                }
+            }
+            JournalEntry::LeaderEpoch(index, start) => {
+                if let Some(known) = self.partitions.get_mut(&index) {
+                    known.moved = at;
+                    known.replaced.0 = at;
+                    known.state.leader_epochs.record(start);
                 }
             }
             JournalEntry::Cluster(id) => self.cluster = Some(id),

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::logfile::disk::FileId;
-use crate::record::{TopicId, TopicPartition};
+use crate::record::{EpochStart, LeaderEpochs, TopicId, TopicPartition};
 
 fn landmark() -> impl Strategy<Value = Landmark> {
     (any::<i64>(), any::<u32>()).prop_map(|(offset, fingerprint)| Landmark { offset, fingerprint })
@@ -27,10 +27,19 @@ fn held() -> impl Strategy<Value = HeldOffsets> {
 fn state() -> impl Strategy<Value = PartitionState> {
     let lists = (proptest::collection::vec(landmark(), 0..9), proptest::collection::vec(any::<i64>(), 0..9));
     let id = any::<u128>().prop_map(TopicId::new);
-    let tagged = (proptest::option::of(held()), proptest::collection::vec(any::<u128>(), 0..9), id);
+    let epochs = proptest::collection::vec((0..20_i32, any::<i64>()), 0..12).prop_map(|starts| {
+        let mut all = LeaderEpochs::default();
+        for (epoch, from) in starts {
+            all.record(EpochStart { epoch, from });
+        }
+        all
+    });
+    let former = proptest::collection::vec(any::<u128>(), 0..9);
+    let tagged = (proptest::option::of(held()), former, (id, epochs));
     let lists = (lists, proptest::collection::vec(any::<u64>(), 0..9), tagged);
     ("[a-z.]{1,30}", any::<i32>(), any::<i64>(), any::<u64>(), lists).prop_map(
-        |(topic, partition, position, epoch, ((landmarks, committed), left, (held, former, topic_id)))| {
+        |(topic, partition, position, epoch, ((landmarks, committed), left, tagged))| {
+            let (held, former, (topic_id, leader_epochs)) = tagged;
             PartitionState {
                 partition: TopicPartition::new(topic, partition),
                 position,
@@ -41,6 +50,7 @@ fn state() -> impl Strategy<Value = PartitionState> {
                 held,
                 former,
                 topic_id,
+                leader_epochs,
             }
         },
     )
@@ -150,16 +160,27 @@ fn entry() -> impl Strategy<Value = JournalEntry> {
     let partition = (any::<u32>(), state()).prop_map(|(i, s)| JournalEntry::Partition(i, s));
     let topic = (any::<u32>(), 1..=u128::MAX)
         .prop_map(|(index, id)| JournalEntry::Topic(index, TopicId::new(id).unwrap()));
+    let leader_epoch = any::<(u32, i32, i64)>()
+        .prop_map(|(index, epoch, from)| JournalEntry::LeaderEpoch(index, EpochStart { epoch, from }));
     let cluster = "[a-zA-Z0-9_-]{0,60}".prop_map(JournalEntry::Cluster);
-    prop_oneof![partition, range, mark().prop_map(JournalEntry::Mark), session, member, topic, cluster]
+    prop_oneof![
+        partition,
+        range,
+        mark().prop_map(JournalEntry::Mark),
+        session,
+        member,
+        topic,
+        cluster,
+        leader_epoch
+    ]
 }
 
 proptest! {
     #[test]
     fn entries_are_decoded_as_encoded_or_not_expressible(
         entry in entry(),
-        // The last tag that this pandad knows is 3.
-        tag in 4..=u8::MAX,
+        // The last tag that this pandad knows is 4.
+        tag in 5..=u8::MAX,
         field in proptest::collection::vec(any::<u8>(), 0..9),
     ) {
         let mut bytes = Vec::new();
@@ -203,6 +224,7 @@ fn fields_are_told_by_their_tags() {
         held: Some(HeldOffsets::begin(3)),
         former: Vec::new(),
         topic_id: None,
+        leader_epochs: Default::default(),
     };
     let (mut bytes, mut bare) = (Vec::new(), Vec::new());
     JournalEntry::Partition(0, state.clone()).encode(&mut bytes);

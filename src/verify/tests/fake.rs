@@ -106,6 +106,7 @@ impl FakeFetcher {
             broker: None,
             last: None,
             bytes: 100,
+            epochs: Vec::new(),
             payload,
         })
     }

@@ -3,12 +3,14 @@
 //! answers, up to a limit.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::{KafkaSource, NAME};
 use crate::kafka::{Fetched, Payload};
 use crate::plural::counted;
 use crate::record::TopicPartition;
+use crate::report::LAG_UNKNOWN;
 
 /// How long the line waits for the answers of brokers.
 const ANSWERS_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -114,6 +116,19 @@ impl KafkaSource {
         }
     }
 
+    /// Updates what the state line shows of the partitions.
+    pub(super) fn update_counters(&self) {
+        let known = self.partitions.values().filter_map(|tracked| tracked.lag);
+        let (known, lag) = known.fold((0, 0_u64), |(known, sum), lag| (known + 1, sum.saturating_add(lag)));
+        let is_nobody_there = self.broker_outage.is_down() || self.group_outage.is_down();
+        let is_unknown = known == 0 && (!self.partitions.is_empty() || is_nobody_there);
+        let others = if is_unknown { 0 } else { self.partitions.len() - known };
+        self.counters.lag.store(if is_unknown { LAG_UNKNOWN } else { lag }, Relaxed);
+        self.counters.lag_unknown.store(others as u64, Relaxed);
+        let refused = self.partitions.keys().filter(|partition| self.is_refused(partition)).count();
+        self.counters.blocked.store((self.outages.logged_count() + refused) as u64, Relaxed);
+    }
+
     /// The partition can be read, and no records came. This does not mean that records can be read that
     /// were fetched before and were unreadable.
     pub(super) fn take_recovered(&mut self, partition: &TopicPartition, assignment: u64, lag: u64) {
@@ -183,6 +198,7 @@ mod tests {
             assignment: 1,
             lag: 7,
             broker: None,
+            epochs: Vec::new(),
             last: None,
             bytes: 0,
             payload,

@@ -1,9 +1,9 @@
-//! Which cluster and which topic a position belongs to. A topic that is deleted and created again keeps its name, and gets
-//! another id.
+//! Which cluster and which topic a position belongs to. A topic that is deleted and created again keeps its
+//! name, and gets another id.
 
 use super::{KafkaSource, NAME, journal_fault};
 use crate::error::Fault;
-use crate::kafka::DivergenceCause;
+use crate::kafka::{DivergenceCause, ExpectedLog, Fetched};
 use crate::record::{TopicId, TopicPartition};
 
 impl KafkaSource {
@@ -71,6 +71,23 @@ impl KafkaSource {
     /// The topic that the partition's position belongs to, if that is known.
     pub(super) fn known_topic(&self, partition: &TopicPartition) -> Option<TopicId> {
         self.ledger.of(partition)?.topic_id(partition)
+    }
+
+    /// The log that the partition's position belongs to, as far as it is known.
+    pub(super) fn known_log(&self, partition: &TopicPartition) -> ExpectedLog {
+        let epochs = self.ledger.of(partition).map(|ledger| ledger.leader_epochs(partition));
+        ExpectedLog { topic: self.known_topic(partition), epochs: epochs.unwrap_or_default() }
+    }
+
+    /// Journals the leader epochs of what was fetched.
+    pub(super) fn record_epochs(&mut self, fetched: &Fetched) -> Result<(), Fault> {
+        let Fetched { partition, assignment, epochs, .. } = fetched;
+        if epochs.is_empty() || self.tracked(partition, *assignment).is_none() {
+            return Ok(());
+        }
+        self.ledger_of(partition)?
+            .record_leader_epochs(partition, epochs)
+            .map_err(|error| journal_fault(&error))
     }
 
     /// Journals the topic that the partition's position belongs to.

@@ -5,13 +5,25 @@ use log::Level;
 use super::*;
 use crate::kafka::{DivergenceCause, FailedPartition, FailureKind};
 use crate::logfile::{MemberIdentity, inspect};
-use crate::record::TopicId;
+use crate::record::{EpochStart, TopicId};
 use crate::test_log::lines_of;
 
 fn fetched(member: &Member, from: i64, base: i64, next: i64, payload: Payload) -> Event {
     let (partition, assignment) = (partition(), member.assignments);
     let (lag, broker, last, bytes) = (0, None, None, 1);
-    Event::Fetched(Fetched { partition, from, base, next, assignment, lag, broker, last, bytes, payload })
+    Event::Fetched(Fetched {
+        partition,
+        from,
+        base,
+        next,
+        assignment,
+        lag,
+        broker,
+        last,
+        bytes,
+        epochs: Vec::new(),
+        payload,
+    })
 }
 
 impl Member {
@@ -170,6 +182,27 @@ fn what_the_broker_has_deleted_is_counted_and_named() {
     let [(Level::Warn, text)] = &told[..] else { panic!("{told:?}") };
     assert!(text.contains("no record can be read from offset 9 to 11: "), "{text}");
     assert_eq!(member.counters.lost.load(Relaxed), 7);
+}
+
+/// The leader epochs of what is fetched are journalled before it is written, and those of an earlier
+/// assignment are not. They are forgotten with the log that they belong to.
+#[test]
+fn leader_epochs_are_journalled() {
+    let mut member = Member::at_work();
+    let starts = |member: &Member| {
+        let known = member.ledger.leader_epochs(&partition());
+        known.starts().iter().map(|one| (one.epoch, one.from)).collect::<Vec<_>>()
+    };
+    for (assignment, from, next, epochs) in
+        [(1, 0, 5, vec![(3, 0), (4, 2)]), (0, 0, 9, vec![(8, 1)]), (1, 5, 9, vec![(4, 5)])]
+    {
+        let epochs = epochs.into_iter().map(|(epoch, from)| EpochStart { epoch, from }).collect();
+        let Event::Fetched(fetched) = fetched(&member, from, from, next, Payload::Absent) else { panic!() };
+        member.hears(Event::Fetched(Fetched { assignment, epochs, ..fetched }));
+        assert_eq!(starts(&member), [(3, 0), (4, 2)]);
+    }
+    member.ledger.set_position(&partition(), 1).unwrap();
+    assert_eq!(starts(&member), []);
 }
 
 /// While no broker answers, only that is logged, for the partitions and for the group.

@@ -77,6 +77,7 @@ fn formatted(next: i64, pattern: &str, is_cut: bool) -> FormattedBatch {
         assignment: 1,
         lag: 0,
         broker: None,
+        epochs: Vec::new(),
         last: Some((next - 1, 7)),
         bytes: 1,
         payload: Payload::Decoded(Box::new(Numbered(0..next))),

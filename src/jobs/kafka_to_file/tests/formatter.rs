@@ -17,6 +17,7 @@ fn formatted(messages: &[Vec<u8>], next: i64) -> FormattedBatch {
         assignment: 3,
         lag: 0,
         broker: None,
+        epochs: Vec::new(),
         last: None,
         bytes: set.len() as u64,
         payload: Payload::RecordSet(RecordSet::for_test(&set)),

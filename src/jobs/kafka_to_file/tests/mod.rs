@@ -35,7 +35,8 @@ use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{
-    Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartBasis, StartOffset,
+    Assigned, Event, ExpectedLog, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartBasis,
+    StartOffset,
 };
 use crate::logfile::{self, Guard, Ledger, LogFileOptions, RestartMemory, Rotation, TopicFilesOptions};
 use crate::pipeline::{Settle, Sink, Source};
@@ -87,8 +88,8 @@ impl GroupClient for Group {
 struct Brokers(Arc<World>);
 
 impl Fetcher for Brokers {
-    fn expect_topic(&mut self, _partition: &TopicPartition, topic: Option<TopicId>) {
-        *self.0.expected.lock().unwrap() = topic;
+    fn expect(&mut self, _partition: &TopicPartition, log: ExpectedLog) {
+        *self.0.expected.lock().unwrap() = log.topic;
     }
 
     fn assign(&mut self, partition: &TopicPartition, begin: StartOffset, _assignment: u64) {
@@ -243,6 +244,7 @@ impl Member {
             assignment,
             lag: 0,
             broker: None,
+            epochs: Vec::new(),
             last: None,
             bytes: 1,
             payload,

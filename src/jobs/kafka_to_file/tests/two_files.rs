@@ -92,7 +92,19 @@ impl TwoFiles {
         let assignment = if topic == "a" { 1 } else { 2 };
         let (last, broker, payload) = (None, None, Payload::Absent);
         let (partition, base, lag, bytes) = (of(topic), from, 0, 1);
-        let fetched = Fetched { partition, from, base, next, assignment, lag, broker, last, bytes, payload };
+        let fetched = Fetched {
+            partition,
+            from,
+            base,
+            next,
+            assignment,
+            lag,
+            broker,
+            last,
+            bytes,
+            epochs: Vec::new(),
+            payload,
+        };
         self.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
         let mut tasks = Vec::new();
         self.source.poll(Instant::now(), &mut tasks).unwrap();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::kafka::protocol::messages::metadata::BrokerMetadata;
+use crate::test_log::lines_of;
 
 fn metadata(id: Option<&str>, ports: std::ops::Range<i32>) -> ClusterMetadata {
     let brokers = ports.map(|port| BrokerMetadata { node: port, host: "h".to_owned(), port });
@@ -61,10 +62,14 @@ fn a_broker_of_another_cluster_is_never_taken_for_one_of_this() {
     assert_eq!(named.record(&metadata(Some("d"), 5..6), now), Err(OtherCluster { own, other }));
     assert_eq!(all(&named, now), [(at(1), true), (at(2), true)]);
     named.record(&metadata(None, 3..4), now).unwrap();
+    let told = |number, id| {
+        let told = lines_of(|| named.tell_foreign(&at(number), id));
+        told.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("")
+    };
     let says = "the Kafka cluster d, and c is the one that is read: this address is not used";
-    assert!(named.note_foreign(&at(5), "d").is_some_and(|text| text.contains(says)));
-    assert!(named.note_foreign(&at(5), "d").is_none(), "once for each");
-    assert!(named.note_foreign(&at(5), "e").is_some() && named.note_foreign(&at(6), "d").is_some());
+    assert!(told(5, "d").contains(says));
+    assert_eq!(told(5, "d"), "", "once for each");
+    assert!(told(5, "e").contains("cluster e") && told(6, "d").contains(says));
 }
 
 /// The journal or the configuration says which cluster is read. Of another one all brokers are in one line.
@@ -78,9 +83,15 @@ fn an_expected_cluster_counts_before_any_broker_is_asked() {
         named.expect("c", source);
         assert!(named.has_id() && named.id().as_deref() == Some("c"));
         assert!(named.record(&metadata(Some("d"), 5..6), now).is_err());
-        assert!(named.note_foreign(&at(5), "d").is_some_and(|text| text.contains(says)));
-        assert!(named.note_foreign(&at(6), "d").is_none(), "one line for the whole cluster");
-        assert!(named.note_foreign(&at(6), "e").is_some());
+        let told = lines_of(|| {
+            named.tell_foreign(&at(5), "d");
+            named.tell_foreign(&at(6), "d");
+        });
+        let [(log::Level::Error, text)] = &told[..] else {
+            panic!("one line for the whole cluster: {told:?}")
+        };
+        assert!(text.contains(says), "{text}");
+        assert_eq!(lines_of(|| named.tell_foreign(&at(6), "e")).len(), 1);
         named.record(&metadata(Some("c"), 1..3), now).unwrap();
     }
 }

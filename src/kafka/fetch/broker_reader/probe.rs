@@ -90,22 +90,24 @@ impl BrokerReader {
                 }
                 events.extend(cursor.identified());
             }
-            NextStep::ResolveStart(StartOffset::At(at, landmarks)) => match leader.compare(at, &landmarks)? {
-                Comparison::Same => {
-                    cursor.next_step = NextStep::Read;
-                    events.extend(cursor.identified());
+            NextStep::ResolveStart(StartOffset::At(at, landmarks)) => {
+                match leader.compare(at, &landmarks, cursor.leader.known_epochs())? {
+                    Comparison::Same => {
+                        cursor.next_step = NextStep::Read;
+                        events.extend(cursor.identified());
+                    }
+                    Comparison::Unseen => {
+                        cursor.next_step = NextStep::Read;
+                        // The landmarks say neither that the topic is the one that was read nor the contrary.
+                        events.extend(cursor.identified().filter(|_| landmarks.is_empty()));
+                    }
+                    Comparison::Diverged(next) => {
+                        events.push(cursor.diverged(next, DivergenceCause::OtherRecords));
+                        return Ok(false);
+                    }
+                    Comparison::Behind(end) => return Ok(self.relinquish_behind(cursor, end, events)),
                 }
-                Comparison::Unseen => {
-                    cursor.next_step = NextStep::Read;
-                    // The landmarks say neither that the topic is the one that was read nor the contrary.
-                    events.extend(cursor.identified().filter(|_| landmarks.is_empty()));
-                }
-                Comparison::Diverged(next) => {
-                    events.push(cursor.diverged(next, DivergenceCause::OtherRecords));
-                    return Ok(false);
-                }
-                Comparison::Behind(end) => return Ok(self.relinquish_behind(cursor, end, events)),
-            },
+            }
             NextStep::ResolveStart(start) => {
                 let (at, basis) = match start {
                     StartOffset::Since(since) => leader.since(since, isolation)?,

@@ -1,5 +1,6 @@
 //! One reader and one broker that answers as a script says.
 
+mod epochs;
 mod late_answers;
 mod quotas;
 
@@ -18,7 +19,7 @@ use crate::kafka::client::connection::ConnectionLimits;
 use crate::kafka::client::tests::{API_VERSIONS, Asked, Reply, Scripted, limits, say, speaks};
 use crate::kafka::client::versions_seen::VersionsSeen;
 use crate::kafka::fetch::messages::LedTopic;
-use crate::kafka::seam::{DivergenceCause, FailedPartition, StartOffset};
+use crate::kafka::seam::{DivergenceCause, ExpectedLog, FailedPartition, StartOffset};
 use crate::record::TopicId;
 
 const FETCH: i16 = 1;
@@ -143,6 +144,7 @@ impl Running {
         (topic, expected): (Option<TopicId>, Option<TopicId>),
     ) {
         let partition = TopicPartition::new("t", number);
+        let expected = ExpectedLog { topic: expected, ..ExpectedLog::default() };
         let leader = LedTopic { epoch: -1, topic, expected };
         self.orders.send(ReaderOrder::Read { partition, start, assignment: 1, leader }).unwrap();
     }

@@ -2,6 +2,7 @@
 
 pub mod api_versions;
 pub mod describe_groups;
+pub mod epoch_ends;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
@@ -24,6 +25,7 @@ use crate::record::TopicPartition;
 
 pub use api_versions::ApiVersions;
 pub use describe_groups::DescribeGroups;
+pub use epoch_ends::EpochEnds;
 pub use fetch::Fetch;
 pub use find_coordinator::FindCoordinator;
 pub use heartbeat::Heartbeat;

@@ -22,7 +22,7 @@ use std::ops::ControlFlow;
 
 pub use decode_error::{DecodeError, DecodeErrorKind};
 pub use large::{LargeRecord, unpack_large};
-pub use set_entry::{Span, entry_end, span, span_below};
+pub use set_entry::{Span, entry_end, epoch_starts, span, span_below};
 
 use crate::record::Record;
 use output::{DecodeStop, RecordOutput};

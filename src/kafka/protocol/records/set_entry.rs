@@ -3,6 +3,7 @@
 //! number of its format (magic) at the same place.
 
 use super::decode_error::{DecodeError, DecodeErrorKind};
+use crate::record::EpochStart;
 
 /// The bytes of offset and size. The size does not count them.
 pub(super) const FRAMING_BYTES: usize = 12;
@@ -154,6 +155,22 @@ pub struct Span {
 pub fn entry_end(set: &[u8], at: i64) -> Option<i64> {
     let mut lasts = SetEntries::new(set).map_while(Result::ok).map(|entry| entry.last);
     lasts.find(|last| *last >= at).map(|last| last + 1)
+}
+
+/// The leader epochs of the whole entries of a set from this offset on, and where each begins; -1 where a
+/// format has none. A malformed entry ends the walk.
+pub fn epoch_starts(set: &[u8], from: i64) -> Vec<EpochStart> {
+    let mut starts: Vec<EpochStart> = Vec::new();
+    for entry in SetEntries::new(set).map_while(Result::ok).filter(|entry| entry.last >= from) {
+        let epoch = match entry.magic {
+            2 => field_at(entry.bytes, FRAMING_BYTES).map_or(-1, i32::from_be_bytes),
+            _ => -1,
+        };
+        if starts.last().is_none_or(|last| last.epoch != epoch) {
+            starts.push(EpochStart { epoch, from: entry.offset.max(from) });
+        }
+    }
+    starts
 }
 
 /// Finds the whole entries of a set. Nothing is decompressed, and no checksum is computed.

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use super::is_below;
 use super::{
-    FINGERPRINT_CONTENT, FLAG_SNAPSHOT, NO_HEAD, SEVERAL, TAG_COMPLETE, TAG_FORMER, TAG_HELD, TAG_SCOPES,
-    TAG_TOPIC_ID, TAG_UNEXAMINED,
+    FINGERPRINT_CONTENT, FLAG_SNAPSHOT, NO_HEAD, SEVERAL, TAG_COMPLETE, TAG_FORMER, TAG_HELD,
+    TAG_LEADER_EPOCHS, TAG_SCOPES, TAG_TOPIC_ID, TAG_UNEXAMINED,
 };
 use crate::logfile::disk::FileId;
 use crate::logfile::journal::entry::{
@@ -18,7 +18,7 @@ use crate::logfile::journal::entry::{
 use crate::logfile::journal::entry_reader::EntryReader;
 use crate::logfile::journal::held::HeldOffsets;
 use crate::logfile::journal::scope::RouteScope;
-use crate::record::{TopicId, TopicPartition};
+use crate::record::{EpochStart, LeaderEpochs, TopicId, TopicPartition};
 
 /// Reads a state with its tags, up to the end of the bytes.
 pub(super) fn decode_state(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
@@ -31,6 +31,13 @@ pub(super) fn decode_state(reader: &mut EntryReader<'_>) -> Option<PartitionStat
             && let Ok(id) = bytes.try_into()
         {
             state.topic_id = TopicId::new(u128::from_be_bytes(id));
+        }
+        if tag == TAG_LEADER_EPOCHS {
+            let start =
+                |reader: &mut EntryReader<'_>| Some(EpochStart { epoch: reader.i32()?, from: reader.i64()? });
+            for start in EntryReader(bytes).list(start)? {
+                state.leader_epochs.record(start);
+            }
         }
         if tag == TAG_FORMER && state.former.is_empty() {
             let (identities, _) = bytes.as_chunks();
@@ -59,6 +66,7 @@ fn decode_state_fields(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
         held: None,
         former: Vec::new(),
         topic_id: None,
+        leader_epochs: LeaderEpochs::default(),
     })
 }
 

@@ -121,6 +121,7 @@ fn payload_of(version: u16, entry: &JournalEntry) -> Option<Vec<u8>> {
         }
         JournalEntry::Member(_)
         | JournalEntry::Topic(..)
+        | JournalEntry::LeaderEpoch(..)
         | JournalEntry::Cluster(_)
         | JournalEntry::Unknown(_) => return None,
     }

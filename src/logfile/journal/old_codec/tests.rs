@@ -28,6 +28,7 @@ fn entries() -> Vec<(Vec<u8>, JournalEntry)> {
         held: None,
         former: Vec::new(),
         topic_id: None,
+        leader_epochs: Default::default(),
     };
     let state_bytes = [
         vec![1],

@@ -6,7 +6,7 @@ use super::super::frame::encode_frame;
 use super::super::held::HeldOffsets;
 use super::*;
 use crate::logfile::disk::FileId;
-use crate::record::{TopicId, TopicPartition};
+use crate::record::{LeaderEpochs, TopicId, TopicPartition};
 
 const FILE: FileId = FileId { device: 1, inode: 2 };
 const EMPTY: FilePlace = FilePlace { file: FILE, end: 0, before: 7, head: None };
@@ -55,8 +55,19 @@ impl Half {
         let held = Some(HeldOffsets::begin(position));
         let former = vec![self.dice.u128(..)];
         let topic_id = TopicId::new(self.dice.u128(..2));
-        let state =
-            PartitionState { partition, position, epoch, landmarks, committed, left, held, former, topic_id };
+        let leader_epochs = LeaderEpochs::default();
+        let state = PartitionState {
+            partition,
+            position,
+            epoch,
+            landmarks,
+            committed,
+            left,
+            held,
+            former,
+            topic_id,
+            leader_epochs,
+        };
         self.push(JournalEntry::Partition(index, state));
     }
 

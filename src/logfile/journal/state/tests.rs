@@ -16,6 +16,7 @@ fn partition(index: u32, position: i64) -> JournalEntry {
         held: None,
         former: Vec::new(),
         topic_id: None,
+        leader_epochs: Default::default(),
     };
     JournalEntry::Partition(index, state)
 }

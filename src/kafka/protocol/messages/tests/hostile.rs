@@ -149,6 +149,15 @@ proptest! {
     }
 
     #[test]
+    fn tampered_epoch_ends(
+        all in topics(any::<(i16, i32, i32, i64)>()),
+        version in some_version::<EpochEnds<'_>>(),
+        changes in tampering(),
+    ) {
+        survive::<EpochEnds<'_>>(&tamper(epoch_ends::answer(&all, version, 7), &changes));
+    }
+
+    #[test]
     fn tampered_metadata(
         answer in metadata_answers(),
         version in some_version::<Metadata<'_>>(),
@@ -173,6 +182,7 @@ fn a_large_false_frame_allocates_only_its_size() {
         survive::<Metadata<'_>>(&frame);
         survive::<Fetch<'_>>(&frame);
         survive::<ListOffsets<'_>>(&frame);
+        survive::<EpochEnds<'_>>(&frame);
         let mut bytes = vec![0; 4];
         bytes.extend(&frame);
         survive::<OffsetCommit<'_>>(&bytes);

@@ -1,6 +1,7 @@
 //! The encoders and decoders against the `kafka-protocol` crate, with generated messages, and
 //! against tampered frames.
 
+mod epoch_ends;
 mod group;
 mod hostile;
 mod oracle;

@@ -16,6 +16,7 @@ fn state(position: i64, epoch: u64, left: &[u64], former: &[u128]) -> PartitionS
         held: Some(HeldOffsets::begin(position - 5)),
         former: former.to_vec(),
         topic_id: None,
+        leader_epochs: Default::default(),
     }
 }
 
