@@ -116,7 +116,7 @@ fn what_a_quota_withholds_for_ever_is_told() {
         let events = reader.events_until(|event| matches!(event, Event::PartitionFailed(_)));
         let told = failures(&events);
         assert!(told[0].why.contains("because of this client's quota"), "{told:?}");
-        assert!(broker.asked().len() > 3, "not at the first time");
+        assert!(broker.asked().len() >= 3, "not at the first time");
     }
 }
 
@@ -134,7 +134,7 @@ fn the_connection_that_takes_over_from_a_delayed_one_is_of_the_same_cluster() {
         FETCH => answer(asked, 0, |_, at| (at, at, Vec::new())),
         _ => Reply::Close,
     });
-    let short = ConnectionLimits { answer_timeout: Duration::from_millis(50), ..limits() };
+    let short = ConnectionLimits { answer_timeout: Duration::from_millis(1500), ..limits() };
     let seen = VersionsSeen::default();
     seen.expect_cluster("ours", ClusterIdSource::Journal);
     let reader = Running::of(&broker, (short, Duration::from_secs(60)), seen);
