@@ -167,7 +167,10 @@ mod tests {
         kafka.down(Instant::now(), "refused");
         counters.health.down(Stage::Opening, "cannot be opened");
         let after = counters.to_string();
-        assert!(after.starts_with("state=waiting records=0 bytes=0 lag=12 lag_unknown_partitions=0 "), "{after}");
+        assert!(
+            after.starts_with("state=waiting records=0 bytes=0 lag=12 lag_unknown_partitions=0 "),
+            "{after}"
+        );
         assert!(after.contains(" disk=not_opened "), "{after}");
         assert!(after.ends_with(r#" waits_for="a:9092,\"b\"; the job" waits_s=0"#), "{after}");
         assert_eq!(keys(&before), keys(&after));

@@ -240,6 +240,9 @@ impl KafkaSource {
             Event::PartitionFailed(FailedPartition { partition, broker, kind, why, lag }) => {
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
                     tracked.lag = lag;
+                    if lag.is_none() {
+                        self.watermarks.forget_end(&partition);
+                    }
                     let broker = broker.or_else(|| tracked.broker.clone());
                     let cause = OutageCause { broker, kind, why };
                     self.outages.begin(Instant::now(), &partition, tracked.polled, cause);

@@ -58,6 +58,13 @@ impl Watermarks {
         (known.is_assigned, known.is_known, known.blocked) = (true, false, None);
     }
 
+    /// How much the brokers have of this partition is not known any more.
+    pub(super) fn forget_end(&self, partition: &TopicPartition) {
+        if let Some(known) = self.lock().get_mut(partition) {
+            known.is_known = false;
+        }
+    }
+
     /// No broker answers: how much the brokers have of any partition is not known any more.
     pub(super) fn forget_ends(&self) {
         self.lock().values_mut().for_each(|known| known.is_known = false);
