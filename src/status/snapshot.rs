@@ -189,7 +189,7 @@ mod tests {
         let job = ShownJob { name: "test", route: JobRoute::default(), counters: Arc::clone(&counters) };
         let behind = || job.look(Instant::now()).behind();
         assert_eq!(behind(), None, "no broker has answered");
-        counters.lag_unknown.store(0, Relaxed);
+        counters.lag.store(0, Relaxed);
         assert_eq!(behind(), Some(0), "everything is fetched");
         counters.partitions.set(|| vec![partition(Some(5), Some(7)), partition(Some(10), Some(13))]);
         assert_eq!(behind(), Some(5), "but not written");

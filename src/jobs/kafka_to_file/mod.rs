@@ -1,5 +1,6 @@
 //! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each exactly once.
 
+mod cluster;
 mod completeness;
 mod cut;
 mod failed_syncs;
@@ -42,7 +43,7 @@ use write_gate::WriteGate;
 use crate::config::{self, KafkaToFileConfig as Section, Membership, OffsetLocation};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
-use crate::kafka::{self, AutoFetcher, ClaimNamer, Cluster, ClusterIdSource, GroupClient, OffsetStorage};
+use crate::kafka::{self, AutoFetcher, ClaimNamer, Cluster, GroupClient, OffsetStorage};
 use crate::logfile::{self, FileNumber, Ledger, OpenError};
 use crate::pipeline::{self, Parts, PipelineLimits};
 use crate::recycle::BufferPool;
@@ -204,11 +205,9 @@ impl KafkaToFile {
         let topics = files.iter().filter_map(|file| Some(file.topic.as_ref()?.topic.clone()));
         let topics: Vec<String> = topics.collect();
         let router = FileRouter::new(topics.clone());
-        let silent = ledger.member().is_some_and(|member| member.silent);
-        let cluster = super::kafka_cluster(&self.section, silent);
-        expect_cluster(&cluster, &self.section.kafka.cluster, &ledger);
+        let cluster = cluster::of(&self.section, &ledger);
         let versions_seen = cluster.versions_seen.clone();
-        let names = claim_names(ledger.clone());
+        let names = cluster::claim_names(ledger.clone());
         let group_client = self.group_client(cluster.clone(), &ledger, &topics, names)?;
         let gate = WriteGate::new(group_client.lease(), self.is_member());
         let watermarks = self.show_partitions(&ledger);
@@ -387,20 +386,6 @@ impl Job for KafkaToFile {
     }
 }
 
-/// Says which cluster is read: the one of the configuration, or else that of the journal.
-fn expect_cluster(cluster: &Cluster, configured: &str, journal: &Ledger) {
-    match (configured, journal.cluster_id()) {
-        ("", None) => {}
-        ("", Some(id)) => cluster.versions_seen.expect_cluster(&id, ClusterIdSource::Journal),
-        (id, _) => cluster.versions_seen.expect_cluster(id, ClusterIdSource::Configuration),
-    }
-}
-
 fn paths_by_number(files: &[OpenFile]) -> Vec<(FileNumber, PathBuf)> {
     files.iter().filter_map(|file| Some((file.end.number()?, file.path.clone()))).collect()
-}
-
-/// Gives the epoch of the claim for an offset that somebody else has set.
-fn claim_names(ledger: Ledger) -> ClaimNamer {
-    Box::new(move |partition, offset, generation| ledger.claim_name(partition, offset, generation))
 }
