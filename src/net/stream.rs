@@ -12,7 +12,8 @@ use rustls::{ClientConfig, ClientConnection};
 use super::socket::Socket;
 use super::tls_session::TlsSession;
 
-/// A connection to a server. After an error other than a read's `TimedOut` it must not be used any more.
+/// A connection to a server. After an error other than a read's `TimedOut` or
+/// `Interrupted` it must not be used any more.
 #[derive(Debug)]
 pub struct NetStream {
     socket: Socket,
@@ -56,6 +57,7 @@ impl NetStream {
     ///
     /// # Errors
     /// `TimedOut`: nothing came; nothing is lost by it, even of a record that has come in part.
+    /// `Interrupted`: the same, and the process was stopped meanwhile, so the bytes may have come.
     /// `UnexpectedEof`: the connection was cut though the server had not said that no more would come, which
     /// only TLS can tell. `InvalidData` with a [`rustls::Error`]: what came is not the server's, or the
     /// server refuses the client's certificate, which in TLS 1.3 comes this late.

@@ -22,11 +22,11 @@ pub const MODULES: &[(&str, &str)] = &[
     ),
     // The pipeline knows no Kafka, no Redis and no file.
     ("pipeline", "shutdown threads report error backoff"),
-    ("kafka", "record recycle host resolver time_limit error threads backoff pattern plural"),
+    ("kafka", "record recycle host net error threads backoff pattern plural"),
     // It makes the lines of the records, by templates and patterns.
     ("logfile", "record line_template path_template pattern log_names moment host threads plural error"),
     // A connection reports its server's outages itself, once for all users of the server.
-    ("redis", "report resolver error"),
+    ("redis", "report net error"),
     ("queue", "redis host threads error backoff"),
     ("expiry", "redis host report threads plural error backoff"),
     ("config", "error line_template path_template log_names moment pattern time_zone"),
@@ -42,7 +42,7 @@ pub const MODULES: &[(&str, &str)] = &[
     // The resolver is below all modules that connect.
     ("resolver", "threads time_limit"),
     // A stream to a server knows no protocol but TLS.
-    ("net", "tls time_limit"),
+    ("net", "tls resolver time_limit"),
     // The cryptography of TLS takes random bytes from the one door and knows no sockets.
     ("tls", "host"),
     // The configuration refuses bad templates, and the log file fills good ones in.

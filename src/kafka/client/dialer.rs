@@ -6,11 +6,11 @@ use std::time::Instant;
 use super::address::BrokerAddress;
 use super::connection::{ApiVersionsAnswer, Connection, ConnectionLimits};
 use super::named_brokers::{NamedBrokers, OtherCluster};
-use super::transport;
 use super::versions_seen::{KnownVersions, VersionsSeen};
 use crate::error::Fault;
 use crate::kafka::protocol::messages::{ClusterMetadata, ClusterOnly};
 use crate::kafka::protocol::versions::Versions;
+use crate::net;
 
 /// The only job that reads Kafka. Every log line about Kafka begins with its name.
 pub(in crate::kafka) const JOB: &str = "kafka_to_file";
@@ -122,7 +122,7 @@ impl Dialer {
     /// Opens the socket; nothing is sent on it yet. Every connection begins here, including the two extra
     /// ones for a broker that does not answer ApiVersions.
     fn connect(&self, address: &BrokerAddress, known: KnownVersions) -> Result<Connection, String> {
-        let stream = transport::connect(address, self.limits.connect_timeout);
+        let stream = net::connect_tcp(&address.host, address.port, self.limits.connect_timeout);
         let stream = stream.map_err(|error| format!("{address} is unreachable: {error}"))?;
         Ok(Connection::new(stream, address, &self.client_id, self.limits, known))
     }
