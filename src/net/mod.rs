@@ -2,6 +2,8 @@
 //! the caller names.
 
 mod connect;
+mod refusal;
+mod security;
 mod socket;
 mod stream;
 #[cfg(test)]
@@ -9,4 +11,6 @@ mod tests;
 mod tls_session;
 
 pub use connect::{connect_tcp, connect_unix};
+pub use refusal::SPEAKS_TLS;
+pub use security::{TlsClient, TlsSettings};
 pub use stream::{NetStream, TimedStream};

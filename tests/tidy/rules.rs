@@ -17,7 +17,7 @@ pub const MODULES: &[(&str, &str)] = &[
     // Jobs know no threads; they know each other by values in config.
     (
         "jobs",
-        "config pipeline kafka redis queue expiry logfile path_template record recycle report shutdown \
+        "config pipeline kafka redis net queue expiry logfile path_template record recycle report shutdown \
          moment time_zone plural error backoff",
     ),
     // The pipeline knows no Kafka, no Redis and no file.
@@ -147,6 +147,7 @@ pub const DOORS: &[Door] = &[
     Door { path: "rsa", files: "tls/*", tests: true },
     Door { path: "sha2", files: "tls/*", tests: true },
     Door { path: "x25519_dalek", files: "tls/key_exchange/*", tests: true },
+    Door { path: "x509_cert", files: "net/security/*", tests: true },
     Door { path: "signal_hook", files: "shutdown.rs", tests: false },
 ];
 

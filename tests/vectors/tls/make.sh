@@ -83,3 +83,10 @@ openssl pkcs8 -topk8 -in p256.key -passout pass:secret -out p256-encrypted.key
 openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:secp256k1 -out secp256k1.key
 openssl genpkey -quiet -algorithm X25519 -out x25519.key
 chmod 644 ./*.key
+
+# What a broker or a Redis server takes: its key store, and the authority that its clients must have.
+openssl pkcs12 -export -in rsa2048.pem -inkey rsa2048.key -name broker -passout pass:changeit -out rsa2048.p12
+rm -f ca-rsa2048.p12
+keytool -importcert -noprompt -alias ca -file ca-rsa2048.pem -keystore ca-rsa2048.p12 -storetype PKCS12 \
+    -storepass changeit 2>/dev/null
+chmod 644 ./*.p12
