@@ -18,6 +18,9 @@ use crate::time_zone::NamedZone;
 /// The text that is printed in place of a password. It is refused as a password.
 pub const MASK: &str = "********";
 
+/// The SHA-256 of a certificate.
+pub type Pin = [u8; 32];
+
 /// Any text; blanks are part of it.
 pub const fn text() -> ValueKind<String> {
     ValueKind {
@@ -237,6 +240,17 @@ pub const fn path_or_none() -> ValueKind<PathBuf> {
         read: |text, context| Ok(if text.is_empty() { PathBuf::new() } else { context.base.join(text) }),
         write: |path| path.to_string_lossy().into_owned(),
         values: |_| "a path, empty for none".into(),
+        is_secret: false,
+    }
+}
+
+/// The SHA-256 of a certificate; an empty text means none.
+pub const fn pin_or_none() -> ValueKind<Option<Pin>> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| convert::pin_or_none(text),
+        write: |pin| pin.iter().flatten().map(|byte| format!("{byte:02x}")).collect(),
+        values: |_| "64 hexadecimal digits, with or without colons, empty for none".into(),
         is_secret: false,
     }
 }

@@ -197,6 +197,7 @@ pub(super) mod tests {
             connect_timeout: Duration::from_secs(10),
             client_name: String::new(),
             left_out: crate::redis::LeftOutCommands::default(),
+            tls: None,
         };
         let watched = WatchedServer::new("test", server);
         let config = WatchConfig {

@@ -14,6 +14,10 @@ use super::server::RedisServer;
 /// wait for a server that hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What Redis does on a port for TLS to whoever speaks plainly.
+const CLOSED_AT_ONCE: &str = "the connection was closed before any answer (perhaps that port speaks TLS, \
+                              which is off in the .inv)";
+
 /// How long each message is waited for that may have come before the connection was lost.
 const LAST_MESSAGES_TIME: Duration = Duration::from_millis(1);
 
@@ -36,7 +40,7 @@ impl RedisConnection {
     /// # Errors
     /// `Lost`: no answer. `Refused`: the server refuses the login, or is not ready.
     pub fn open(server: &RedisServer) -> Result<Self, RedisError> {
-        let stream = AnswerStream::open(&server.address, server.connect_timeout)?;
+        let stream = AnswerStream::open(server)?;
         let mut connection = Self {
             stream,
             answer_timeout: server.connect_timeout,
@@ -45,7 +49,12 @@ impl RedisConnection {
             about: server.to_string(),
             left_out: server.left_out.clone(),
         };
-        connection.enter(server)?;
+        connection.enter(server).map_err(|error| match server.tls {
+            None if error.is_close() && connection.stream.is_unanswered() => {
+                RedisError::Lost(CLOSED_AT_ONCE.to_owned())
+            }
+            _ => error,
+        })?;
         connection.answer_timeout = ANSWER_TIMEOUT;
         Ok(connection)
     }

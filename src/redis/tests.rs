@@ -144,6 +144,16 @@ fn an_answer_that_drips_has_a_time_limit() {
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
+/// Redis itself says nothing there and closes the connection; others say a word of TLS.
+#[test]
+fn a_port_for_tls_is_named() {
+    for said in [&[0x15, 3, 3, 0, 2, 2, 40][..], &[]] {
+        let server = slow_server(move |mut stream| stream.write_all(said).unwrap());
+        let refused = RedisConnection::open(&server).err().unwrap().to_string();
+        assert!(refused.contains("that port speaks TLS"), "{refused}");
+    }
+}
+
 /// An item of many megabytes over a slow line.
 #[test]
 fn a_long_answer_has_more_time() {

@@ -9,3 +9,4 @@ mod outage;
 mod redis_connections;
 mod redis_outages;
 mod rights;
+mod tls;

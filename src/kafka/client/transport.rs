@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use crate::kafka::protocol::frame::Frame;
-use crate::net::NetStream;
+use crate::net::{self, NetStream};
 
 /// Why a connection cannot be used any more.
 #[derive(Debug)]
@@ -35,6 +35,10 @@ pub(super) fn read(
     let length = i32::from_be_bytes(length);
     let wanted = usize::try_from(length).ok().filter(|wanted| *wanted <= largest);
     let Some(wanted) = wanted else {
+        // The first bytes of an alert of TLS, or of a handshake.
+        if let [0x15 | 0x16, 3, ..] = length.to_be_bytes() {
+            return Err(ConnectionLost::NotKafka(net::SPEAKS_TLS.to_owned()));
+        }
         return Err(ConnectionLost::NotKafka(format!("an answer of {length} bytes")));
     };
     frame.fill(wanted, |room| stream.read(room, until)).map_err(ConnectionLost::Io)

@@ -105,6 +105,7 @@ impl Running {
             read_committed: true,
             silent: false,
             versions_seen: VersionsSeen::default(),
+            tls: None,
         };
         let blocked_log_after = Duration::from_millis(100);
         let config = FetchConfig { limits, blocked_log_after, ..FetchConfig::default() };
