@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
-use pandad::commands::dead::{self, Action};
+use pandad::commands::dead::{self, DeadOrder};
 use pandad::commands::journal::{self, JournalAction};
 use pandad::commands::seek::{self, SeekOrder};
 use pandad::commands::verify::{self, VerifyOptions};
@@ -36,8 +36,10 @@ warns of others in the Kafka group that do not fit
 without --go only say what that would do
     pandad verify FILE [--since TIME] [--partition P|TOPIC/P] [--dir DIR]... [--rate BYTES]
                                      compare the log files with the topics, also while pandad writes them
-    pandad dead FILE list            show the items that could not be done, with time and reason
+    pandad dead FILE list|reasons    show the items that could not be done, with time and reason \
+| how many for each reason
     pandad dead FILE retry|drop      put them back on the work list | delete them
+         [ITEM | --reason REASON]    only this item as list shows it, or those with this reason
     pandad --help | --version
 
 Jobs: kafka_to_file, expired_to_list, list_to_hash.
@@ -68,7 +70,7 @@ enum Command {
     Check(PathBuf),
     Print(PathBuf),
     Run(PathBuf, Vec<String>),
-    Dead(PathBuf, Action),
+    Dead(PathBuf, DeadOrder),
     Reopen(PathBuf),
     Journal(PathBuf, JournalAction),
     Seek(PathBuf, SeekOrder),
@@ -92,6 +94,7 @@ fn parse(args: Vec<OsString>) -> Result<Command, Error> {
             Value(word) if file.is_none() && mode.is_none() && only.is_empty() && is_command(&word) => {
                 let parsed = match word.to_str() {
                     Some("seek") => parse_seek(&mut parser),
+                    Some("dead") => parse_dead(&mut parser),
                     Some("verify") => parse_verify(&mut parser),
                     _ => parse_command(&word, &mut parser),
                 };
@@ -136,14 +139,31 @@ fn parse_command(name: &OsString, parser: &mut lexopt::Parser) -> Result<Command
     match (name.to_str(), file, action, none) {
         (Some("reopen"), Some(file), None, None) => Ok(Command::Reopen(file)),
         (Some("journal"), Some(file), None, None) => Ok(Command::Journal(file, journal)),
-        (Some("dead"), Some(file), Some(action), None) => {
-            let action = action.to_str().and_then(Action::named);
-            Ok(Command::Dead(file, action.ok_or("dead: one of list, retry and drop is expected")?))
-        }
         (Some("reopen"), ..) => Err("reopen: one configuration file is expected".to_owned()),
-        (Some("journal"), ..) => Err("journal: one log file is expected".to_owned()),
-        _ => Err("dead: a configuration file and one of list, retry and drop are expected".to_owned()),
+        _ => Err("journal: one log file is expected".to_owned()),
     }
+}
+
+fn parse_dead(parser: &mut lexopt::Parser) -> Result<Command, String> {
+    let (mut words, mut reason) = (Vec::new(), None);
+    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        match arg {
+            Value(word) => words.push(word),
+            Long("reason") if reason.is_none() => {
+                reason = Some(value_of(parser)?.to_string_lossy().into_owned());
+            }
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    let mut words = words.into_iter();
+    let (Some(file), Some(action), item, None) = (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(
+            "dead: a configuration file and one of list, reasons, retry and drop are expected".to_owned()
+        );
+    };
+    let order = DeadOrder::new(&action.to_string_lossy(), item.map(OsString::into_encoded_bytes), reason);
+    Ok(Command::Dead(file.into(), order.map_err(|why| format!("dead: {why}"))?))
 }
 
 fn parse_seek(parser: &mut lexopt::Parser) -> Result<Command, String> {
@@ -204,7 +224,7 @@ fn run(command: Command, log: &ProcessLog) -> Result<ExitCode, Error> {
         Command::Version => print(concat!("pandad ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Check(file) => check::run(&load(&file)?, print_line),
         Command::Print(file) => print(&load(&file)?.to_inv()),
-        Command::Dead(file, action) => dead::run(&load(&file)?, action, print_line),
+        Command::Dead(file, order) => dead::run(&load(&file)?, &order, print_line),
         Command::Reopen(file) => reopen::run(&load(&file)?, print_line),
         Command::Journal(file, action) => journal::run(&file, &action, print_line),
         Command::Seek(file, order) => seek::run(&load(&file)?, &order, print_line),

@@ -49,8 +49,8 @@ struct AwaitedKey {
     /// The number of the last canary when the key was gone; `None` while the key is being asked for.
     gone: Option<u64>,
     proofs: u8,
-    /// Whether its deadline had passed when it was asked for.
-    was_due: bool,
+    /// The deadline that had passed when it was asked for, in microseconds of the server's clock.
+    due: Option<u64>,
 }
 
 impl AwaitedEvents {
@@ -73,8 +73,8 @@ impl AwaitedEvents {
     }
 
     /// Begins to await a key's event. Call this before the key is asked for, since the event may come before
-    /// the reply. `was_due`: its deadline has passed.
-    pub(super) fn begin(&self, key: &[u8], was_due: bool) {
+    /// the reply. `due`: the deadline that has passed, in microseconds of the server's clock.
+    pub(super) fn begin(&self, key: &[u8], due: Option<u64>) {
         let mut state = self.lock();
         let cost = cost(key);
         if state.keys.contains_key(key) {
@@ -92,17 +92,22 @@ impl AwaitedEvents {
             return;
         }
         state.bytes += cost;
-        state.keys.insert(key.to_vec(), AwaitedKey { was_due, ..AwaitedKey::default() });
+        state.keys.insert(key.to_vec(), AwaitedKey { due, ..AwaitedKey::default() });
     }
 
-    /// Settles a key: its event was received, or the key is there. False if it was not awaited.
+    /// Settles a key that is there, or was deleted. False if it was not awaited.
     pub(super) fn settle(&self, key: &[u8]) -> bool {
         self.remove(key).is_some()
     }
 
+    /// Settles a key whose event was received. The deadline that had passed, if it was awaited for that.
+    pub(super) fn settle_expired(&self, key: &[u8]) -> Option<u64> {
+        self.remove(key)?.due
+    }
+
     /// Settles a key that was evicted. True if it was awaited because its deadline had passed.
     pub(super) fn settle_evicted(&self, key: &[u8]) -> bool {
-        self.remove(key).is_some_and(|known| known.was_due)
+        self.remove(key).is_some_and(|known| known.due.is_some())
     }
 
     fn remove(&self, key: &[u8]) -> Option<AwaitedKey> {
@@ -165,7 +170,7 @@ impl AwaitedEvents {
         *unsettled += std::mem::take(hashes).len() as u64;
         again.clear();
         for (key, known) in keys {
-            *known = AwaitedKey { was_due: known.was_due, ..AwaitedKey::default() };
+            *known = AwaitedKey { due: known.due, ..AwaitedKey::default() };
             again.push_back(key.clone());
         }
     }

@@ -1,7 +1,7 @@
 //! What the threads of one watch share: the two servers, the queues between the threads, and the state that
 //! one thread sets and others read.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -97,8 +97,11 @@ pub(super) struct ExpiryContext {
     pub(super) handoff: DeadlineHandoff,
     /// Keys that are due and whose events have not been received.
     pub(super) awaited: AwaitedEvents,
-    /// How many keys have a known deadline.
-    pub(super) known: AtomicU64,
+    /// Whether a sweep has come to its end, or sweeps are refused.
+    pub(super) has_swept: AtomicBool,
+    /// How late the event of an awaited key was received, at most, since the expire probe last looked, in
+    /// microseconds.
+    pub(super) event_late_us: AtomicU64,
     pub(super) listen_state: ListenState,
     pub(super) canary: Canary,
     pub(super) clock: ServerClock,
@@ -128,7 +131,8 @@ impl ExpiryContext {
             changed_keys: ChangedKeys::new(memory / QUEUE_MEMORY_DIVISOR),
             handoff: DeadlineHandoff::new(memory / QUEUE_MEMORY_DIVISOR),
             awaited: AwaitedEvents::new(memory / QUEUE_MEMORY_DIVISOR),
-            known: AtomicU64::new(0),
+            has_swept: AtomicBool::new(false),
+            event_late_us: AtomicU64::new(0),
             listen_state: ListenState::new(),
             canary: Canary::new(&keys.canary_start(instance)),
             clock: ServerClock::new(),

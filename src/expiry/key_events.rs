@@ -1,5 +1,6 @@
 //! What Redis announces of keys, and which thread gets it.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::changed_keys::KeyChange;
@@ -52,7 +53,10 @@ pub(super) fn receive(context: &ExpiryContext, event: KeyEvent, key: &[u8]) {
             context.listen_state.count_announced();
             if context.filter.wants(key) {
                 context.inbox.put(key);
-                context.awaited.settle(key);
+                if let Some(due) = context.awaited.settle_expired(key) {
+                    let late = context.clock.at(Instant::now()).saturating_sub(due);
+                    context.event_late_us.fetch_max(late, Relaxed);
+                }
             } else if context.canary.record_event(key, Instant::now()) {
                 context.changed_keys.wake();
             }

@@ -227,6 +227,10 @@ fn check(
     let mut replies = command_reply::classify(connection.ask_all(&requests)?)?;
     for reply in &replies {
         if let CommandReply::Refused(why) = reply {
+            if why.contains("unknown command") {
+                // That is no access list, but a server of another kind, such as a Sentinel.
+                connection.demand_master()?;
+            }
             return Ok(LeaseStatus::Denied(why.clone()));
         }
     }

@@ -131,6 +131,11 @@ impl Listener {
             Err(refusal @ RedisError::Refused { .. }) if !self.listening && channels.len() > 1 => {
                 self.give_up_deadlines(&refusal);
             }
+            Err(error) if !self.listening && error.is_close() => {
+                let why = "the connection is closed at SUBSCRIBE, as proxies do that pass on no events: name \
+                           the Redis server itself in the .inv";
+                return Err(RedisError::Lost(why.to_owned()));
+            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -184,16 +189,13 @@ impl Listener {
         let canary = &self.context.canary;
         canary.set_unseen_evictions(evicts);
 
-        let flags = match connection.ask_optional("CONFIG", cmd("CONFIG").arg("GET").arg(NOTIFY_SETTING)) {
-            Ok(reply) => flags_of(&reply).ok_or_else(|| "the answer is empty".to_owned()),
-            Err(refusal @ RedisError::Refused { .. }) => Err(refusal.to_string()),
-            Err(lost) => return Err(lost),
-        };
-        let flags = match flags {
+        let answer = connection.ask_optional("CONFIG", cmd("CONFIG").arg("GET").arg(NOTIFY_SETTING));
+        let shown = shown_flags(answer)?;
+        let flags = match shown {
             Ok(flags) => flags,
             Err(why) => {
-                let what = "CONFIG GET is refused, so it is not known whether expired keys are announced";
-                self.log_flags_once(&format!("{what}: {why}"), None, evicts);
+                let what = format!("it is not known whether expired keys are announced, because {why}");
+                self.log_flags_once(&what, None, evicts);
                 return Ok(true);
             }
         };
@@ -242,31 +244,32 @@ impl Listener {
     }
 }
 
-/// Refuses a replica, because replicas announce no expired keys.
+/// Refuses a replica, because replicas announce no expired keys. If ROLE is refused, listening may work all
+/// the same.
 fn refuse_replica(connection: &mut RedisConnection) -> Result<(), RedisError> {
-    let role = match connection.ask_optional("ROLE", &cmd("ROLE")) {
-        Ok(Value::Array(role)) => role,
-        // If ROLE is refused, listening may work all the same.
-        Ok(_) | Err(RedisError::Refused { .. }) => return Ok(()),
-        Err(lost) => return Err(lost),
-    };
-    match role.first() {
-        Some(Value::BulkString(name)) if name != b"master" => {
+    connection.demand_master().map_err(|error| match error {
+        error if error.has_code("READONLY") => {
             let why =
                 "this server is a replica, which announces no expired keys: name the master in the .inv";
-            Err(RedisError::Lost(why.to_owned()))
+            RedisError::Lost(why.to_owned())
         }
-        _ => Ok(()),
+        error => error,
+    })
+}
+
+/// The value in the answer to `CONFIG GET`, which holds the name before it. The inner error says why it is
+/// not there: services that others run answer with nothing.
+fn shown_flags(answer: Result<Value, RedisError>) -> Result<Result<String, String>, RedisError> {
+    match answer {
+        Ok(Value::Array(pair)) => Ok(match pair.get(1) {
+            Some(Value::BulkString(flags)) => Ok(String::from_utf8_lossy(flags).into_owned()),
+            _ => Err("CONFIG GET shows no such setting".to_owned()),
+        }),
+        Ok(_) => Ok(Err("CONFIG GET shows no such setting".to_owned())),
+        Err(refusal @ RedisError::Refused { .. }) => Ok(Err(format!("CONFIG GET is refused: {refusal}"))),
+        Err(lost) => Err(lost),
     }
 }
 
-/// The value in the reply to `CONFIG GET`, which holds the name before it.
-fn flags_of(reply: &Value) -> Option<String> {
-    match reply {
-        Value::Array(pair) => match pair.get(1) {
-            Some(Value::BulkString(flags)) => Some(String::from_utf8_lossy(flags).into_owned()),
-            _ => None,
-        },
-        _ => None,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 //! Each name begins with `pandad:` and ends in a word, like the keys of `queue::keys`.
 
 use crate::host;
-use crate::redis::{RedisServer, ServerAddress};
+use crate::redis::RedisServer;
 
 /// The prefix of every key that pandad itself writes.
 const OWN_PREFIX: &str = "pandad:";
@@ -45,26 +45,15 @@ impl OwnKeys {
     }
 }
 
-/// A name for the server that is the same for every pandad that uses the server. An address that leads to
-/// another server on another machine gets the machine's name in front.
+/// A name for the server and its database that is the same for every pandad that uses them.
 fn source(server: &RedisServer) -> String {
-    let here = || host::name().unwrap_or_default();
-    let place = match &server.address {
-        ServerAddress::Tcp(host, port) if is_loopback(host) => format!("{}@{host}:{port}", here()),
-        ServerAddress::Tcp(host, port) => format!("{host}:{port}"),
-        ServerAddress::Unix(path) => format!("{}@{}", here(), path.display()),
-    };
-    format!("{place}/{}", server.database)
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    format!("{}/{}", server.shared_address(&host::name().unwrap_or_default()), server.database)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redis::ServerAddress;
     use std::time::Duration;
 
     #[test]

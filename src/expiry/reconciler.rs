@@ -7,13 +7,16 @@
 //! received before that has been pushed. A server that is paused says that expired keys are gone, and
 //! deletes none: therefore keys are asked for in a transaction with a write, which such a server holds back.
 
+mod asking;
+mod unproved;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use self::asking::KeyLifetime;
 use super::canary::CanaryProof;
-use super::command_reply::{self, CommandReply};
 use super::context::{ExpiryContext, Reconciliation};
 use super::deadline_handoff::KeyDeadline;
 use super::remembered_deadlines::DeadlineChange;
@@ -21,7 +24,7 @@ use super::server_clock::millis;
 use super::suspects::Suspects;
 use crate::error::Fault;
 use crate::plural::counted;
-use crate::redis::{Link, Requests, Value, cmd};
+use crate::redis::Link;
 use crate::report::Outage;
 use crate::threads;
 
@@ -31,7 +34,7 @@ const OVERDUE_MIN: Duration = Duration::from_secs(2);
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Keys in one check.
 const CHECK_KEYS_MAX: usize = 10_000;
-/// For so long keys that no canary proves to be missed are kept, however many these are.
+/// While no canary proves for this time which keys were missed, these may not take more than their memory.
 const UNPROVED_MAX: Duration = Duration::from_secs(60);
 /// Keys in one packet.
 const PACKET_KEYS_MAX: usize = 500;
@@ -53,21 +56,16 @@ pub(super) struct Reconciler {
     subscription: Option<u64>,
     suspects: Suspects,
     next_check: Option<Instant>,
-    /// Whether the server where keys expire allows transactions.
-    transacts: bool,
+    /// Until when keys are asked for without transactions, which the server where keys expire has refused;
+    /// `None` if it has refused none since it last carried one out.
+    no_transactions_until: Option<Instant>,
     /// The time during which no canary shows which of many overdue keys were missed.
     unproved: Outage,
+    /// The keys that were dropped and not logged yet, and when such keys may be logged next.
+    dropped: u64,
+    log_dropped_at: Option<Instant>,
     /// The proof at the last check.
     last_proof: Option<CanaryProof>,
-}
-
-/// What the server where keys expire replies about a key.
-enum KeyLifetime {
-    Gone,
-    /// The key has no deadline.
-    Persists,
-    /// The key expires in this many milliseconds.
-    ExpiresIn(u64),
 }
 
 /// What had been received before a check.
@@ -95,7 +93,9 @@ impl Reconciler {
             subscription: None,
             suspects: Suspects::default(),
             next_check: None,
-            transacts: true,
+            no_transactions_until: None,
+            dropped: 0,
+            log_dropped_at: None,
             unproved: Outage::new(format!("{}: {}", context.job, context.expire.server))
                 .log_after(UNPROVED_MAX),
             last_proof: None,
@@ -199,32 +199,6 @@ impl Reconciler {
         resolved
     }
 
-    /// Drops the oldest of the keys that are overdue and were asked for, if no canary has shown for long
-    /// which of these were missed, and there are more than keys that are alive: these would grow for ever.
-    /// `oldest` are the first of them.
-    fn drop_unproved(&mut self, oldest: &[Vec<u8>], before_ms: u64, now: Instant) -> Result<(), Fault> {
-        let why = "no canary is announced, so reconcile cannot tell which overdue keys were missed, and \
-                   drops the oldest if these are more than the keys that are alive";
-        self.unproved.down(now, why);
-        if !self.unproved.is_logged() {
-            return Ok(());
-        }
-        let known = usize::try_from(self.context.known.load(Relaxed)).unwrap_or(usize::MAX);
-        let (remembered, kept) = (&self.context.remembered, known.max(CHECK_KEYS_MAX));
-        let link = self.list.doing("reconcile");
-        let surplus = link
-            .with_retry(|connection| remembered.overdue(connection, before_ms, kept, oldest.len()))?
-            .len();
-        let remove: Vec<&[u8]> = oldest.iter().take(surplus).map(Vec::as_slice).collect();
-        for remove in remove.chunks(PACKET_KEYS_MAX) {
-            let change = DeadlineChange { remove: remove.to_vec(), ..DeadlineChange::default() };
-            if link.once(|connection| remembered.change(connection, &change))? {
-                self.context.counters.unsettled.fetch_add(remove.len() as u64, Relaxed);
-            }
-        }
-        Ok(())
-    }
-
     /// Asks for some keys, and changes the list and the set as the replies require.
     fn resolve(
         &mut self,
@@ -282,63 +256,6 @@ impl Reconciler {
         self.context.counters.found.fetch_add(missed.count, Relaxed);
     }
 
-    /// Asks for keys by PTTL.
-    fn ask(&mut self, keys: &[Vec<u8>]) -> Result<Vec<KeyLifetime>, Fault> {
-        let mut requests = Requests::default();
-        requests.add(&self.context.canary.leading_write());
-        for key in keys {
-            requests.add(cmd("PTTL").arg(key));
-        }
-        let mut replies = None;
-        if self.transacts {
-            replies = self.ask_at_once(keys)?;
-            self.transacts = replies.is_some();
-        }
-        let replies = match replies {
-            Some(replies) => replies,
-            None => self
-                .expire
-                .doing("probe")
-                .with_retry(|connection| command_reply::classify(connection.ask_all(&requests)?))?,
-        };
-        let mut replies = replies.into_iter();
-        if let Some(CommandReply::Refused(why)) = replies.next() {
-            return Err(Fault::Retry(why));
-        }
-        replies.map(lifetime).collect()
-    }
-
-    /// Asks in a transaction with a write: a paused server holds that back as a whole, and no pause can begin
-    /// in its middle. `None` if the user may not use transactions.
-    fn ask_at_once(&mut self, keys: &[Vec<u8>]) -> Result<Option<Vec<CommandReply>>, Fault> {
-        let mut requests = Requests::default();
-        requests.add(&cmd("MULTI")).add(&self.context.canary.leading_write());
-        for key in keys {
-            requests.add(cmd("PTTL").arg(key));
-        }
-        requests.add(&cmd("EXEC"));
-        self.expire.doing("probe").with_retry(|connection| {
-            let mut values = connection.ask_all(&requests)?;
-            let done = values.pop();
-            let mut queued = command_reply::classify(values)?;
-            if let Some(Value::Array(done)) = done {
-                return command_reply::classify(done).map(Some);
-            }
-            let is_refused = |reply: &CommandReply| matches!(reply, CommandReply::Refused(_));
-            if queued.first().is_some_and(is_refused) {
-                return Ok(None);
-            }
-            if let Some(place) = queued.iter().position(is_refused) {
-                // A command is refused, and the whole transaction with it.
-                let refusal = queued.swap_remove(place);
-                return Ok(Some(vec![refusal]));
-            }
-            // EXEC is refused, and the connection is inside a transaction.
-            connection.ask(&cmd("DISCARD"))?;
-            Ok(None)
-        })
-    }
-
     /// Waits until this many keys may be asked for.
     fn wait_for_rate(&self, keys: usize) {
         while !self.context.has_ended() {
@@ -353,18 +270,6 @@ impl Reconciler {
             };
             self.context.pause(next.saturating_duration_since(now).max(Duration::from_millis(1)));
         }
-    }
-}
-
-/// Reads the reply to PTTL: -2 means no key, -1 no deadline, any other number milliseconds.
-fn lifetime(reply: CommandReply) -> Result<KeyLifetime, Fault> {
-    match reply {
-        CommandReply::Integer(-2) => Ok(KeyLifetime::Gone),
-        CommandReply::Integer(left) => {
-            Ok(u64::try_from(left).map_or(KeyLifetime::Persists, KeyLifetime::ExpiresIn))
-        }
-        CommandReply::Refused(why) => Err(Fault::Retry(why)),
-        _ => Err(Fault::Retry("the reply to PTTL is not a number".to_owned())),
     }
 }
 

@@ -263,33 +263,4 @@ pub(super) fn plain_push(list: &str, keys: &[ReceivedKey]) -> Cmd {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Four keys whose events came at 10,000 ms: one key is not remembered, one has a deadline that had
-    /// passed, one a deadline within the tolerance, and one was set again after it expired.
-    #[test]
-    fn an_event_accounts_for_deadlines_up_to_it() {
-        let (clock, now) = (ServerClock::new(), Instant::now());
-        clock.record(now, now, 10_000_000);
-        let names: [&[u8]; 4] = [b"unknown", b"expired", b"near", b"renewed"];
-        let keys = names.map(|key| ReceivedKey { at: now, key: key.to_vec() });
-        let deadlines = [None, Some(9_990), Some(10_000 + NEAR_MS), Some(10_001 + NEAR_MS)];
-        let change = DeadlineChange::of_events(&keys, &deadlines, &clock, false);
-        let expected =
-            DeadlineChange { push: names.to_vec(), remove: vec![b"expired", b"near"], ..Default::default() };
-        assert_eq!(change, expected);
-        assert!(has_earlier_event(&keys, &deadlines, &clock));
-        assert!(!has_earlier_event(&keys[..3], &deadlines[..3], &clock));
-        let change = DeadlineChange::of_events(&keys, &deadlines, &clock, true);
-        assert_eq!(change, DeadlineChange { push: vec![b"unknown"], ..Default::default() });
-    }
-
-    #[test]
-    fn a_score_is_a_double() {
-        let score = |text: &str| score(&CommandReply::Bulk(text.as_bytes().to_vec()));
-        assert_eq!(score("1.7000000001230000e+12"), Some(1_700_000_000_123));
-        assert_eq!(score("1700000000123"), Some(1_700_000_000_123));
-        assert_eq!(score("none"), None);
-    }
-}
+mod tests;

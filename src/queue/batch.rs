@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use super::items::Items;
+use super::keys::QueueKeys;
 use super::lease::{LeaseTerm, QueueLease};
 use super::slot::{BatchSlot, BatchSlots};
 use crate::redis::{RedisConnection, RedisError, Value, cmd};
@@ -53,6 +54,33 @@ impl WorkBatch {
         read(connection, &self.key, &mut self.items)?;
         self.term = term;
         Ok(true)
+    }
+
+    /// Whether a command to delete the batch list was sent. Then nobody can tell whether the server has
+    /// carried it out, or another instance has taken the batch over.
+    pub fn has_delete_sent(&self) -> bool {
+        self.deletes_sent.load(SeqCst) > 0
+    }
+
+    /// Whether another instance is registered, and so may have taken the batch over.
+    ///
+    /// # Errors
+    /// The server's.
+    pub fn has_other_instance(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &QueueKeys,
+    ) -> Result<bool, RedisError> {
+        let Value::Array(registered) = connection.ask(cmd("HGETALL").arg(keys.instances()))? else {
+            return Ok(false);
+        };
+        let is_own = |instance: &Value| match instance {
+            Value::BulkString(name) => {
+                self.key == keys.batch(&String::from_utf8_lossy(name), self.slot.number())
+            }
+            _ => false,
+        };
+        Ok(registered.iter().step_by(2).any(|instance| !is_own(instance)))
     }
 
     /// Records that a command to delete the batch list is sent now. If more than one was sent, the server

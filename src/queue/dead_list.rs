@@ -53,6 +53,29 @@ impl DeadItem {
     }
 }
 
+/// Which items of the dead list are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadChoice<'a> {
+    /// This item, as it is or as `pandad dead` shows it, however often it is on the list.
+    Item(&'a [u8]),
+    /// The items with this reason.
+    Reason(&'a str),
+}
+
+impl DeadChoice<'_> {
+    /// Whether the entry is meant.
+    pub fn wants(&self, entry: &DeadItem) -> bool {
+        match self {
+            DeadChoice::Item(item) => {
+                let shown =
+                    item.strip_prefix(b"\"").and_then(|item| item.strip_suffix(b"\"")).unwrap_or(item);
+                entry.item == *item || entry.item.escape_ascii().eq(shown.iter().copied())
+            }
+            DeadChoice::Reason(reason) => entry.reason == *reason,
+        }
+    }
+}
+
 /// Calls `each` with every entry, the newest first.
 ///
 /// # Errors
@@ -61,6 +84,14 @@ pub fn list(
     connection: &mut RedisConnection,
     keys: &QueueKeys,
     mut each: impl FnMut(DeadItem),
+) -> Result<(), RedisError> {
+    each_entry(connection, keys, |entry| each(DeadItem::decode(&entry)))
+}
+
+fn each_entry(
+    connection: &mut RedisConnection,
+    keys: &QueueKeys,
+    mut each: impl FnMut(Vec<u8>),
 ) -> Result<(), RedisError> {
     let mut from = 0;
     loop {
@@ -71,8 +102,52 @@ pub fn list(
             return Ok(());
         }
         from += entries.len() as u64;
-        entries.iter().for_each(|entry| each(DeadItem::decode(entry)));
+        entries.into_iter().for_each(&mut each);
     }
+}
+
+/// Puts the chosen items back on the work list if `puts_back`, takes them off the dead list, the oldest
+/// first, and returns their number.
+///
+/// # Errors
+/// The server's. What was done before the error stays so.
+pub fn take_off(
+    connection: &mut RedisConnection,
+    keys: &QueueKeys,
+    choice: DeadChoice,
+    puts_back: bool,
+) -> Result<u64, RedisError> {
+    let mut chosen = Vec::new();
+    each_entry(connection, keys, |entry| {
+        if choice.wants(&DeadItem::decode(&entry)) {
+            chosen.push(entry);
+        }
+    })?;
+    chosen.reverse();
+    for entries in chosen.chunks(ROUND_TRIP_ITEMS_MAX as usize) {
+        move_off(connection, keys, entries.iter(), puts_back)?;
+    }
+    Ok(chosen.len() as u64)
+}
+
+/// Takes entries off the dead list after, if `puts_back`, their items were put on the work list: if the
+/// connection is lost between the two, these items are on both lists. It is better to do an item twice than
+/// to lose it.
+fn move_off<'a>(
+    connection: &mut RedisConnection,
+    keys: &QueueKeys,
+    entries: impl Iterator<Item = &'a Vec<u8>>,
+    puts_back: bool,
+) -> Result<(), RedisError> {
+    let (mut put, mut take) = (Requests::default(), Requests::default());
+    for entry in entries {
+        if puts_back {
+            put.add(cmd("LPUSH").arg(&keys.list).arg(&DeadItem::decode(entry).item));
+        }
+        take.add(cmd("LREM").arg(keys.dead_list()).arg(-1).arg(entry));
+    }
+    connection.demand_all(&put)?;
+    connection.demand_all(&take).map(drop)
 }
 
 /// Puts every item back on the work list, the oldest first, and returns their number.
@@ -89,15 +164,7 @@ pub fn retry(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, 
         if entries.is_empty() {
             return Ok(retried);
         }
-        // If the connection is lost between the two packets, these items are on both lists: it is better to
-        // do an item twice than to lose it.
-        let (mut put, mut take) = (Requests::default(), Requests::default());
-        for entry in entries.iter().rev() {
-            put.add(cmd("LPUSH").arg(&keys.list).arg(&DeadItem::decode(entry).item));
-            take.add(cmd("LREM").arg(keys.dead_list()).arg(-1).arg(entry));
-        }
-        connection.demand_all(&put)?;
-        connection.demand_all(&take)?;
+        move_off(connection, keys, entries.iter().rev(), true)?;
         retried += entries.len() as u64;
         left = left.saturating_sub(entries.len() as u64);
     }
@@ -143,6 +210,18 @@ mod tests {
         fn an_entry_is_read_as_it_was_written(time: u64, reason in "[a-z ]{0,20}", item: Vec<u8>) {
             let entry = DeadItem { time, reason, item };
             prop_assert_eq!(DeadItem::decode(&entry.encode()), entry);
+        }
+
+        #[test]
+        fn an_item_is_chosen_as_it_is_or_as_it_is_shown(item: Vec<u8>, other: Vec<u8>) {
+            let entry = DeadItem { time: 7, reason: "why".to_owned(), item };
+            let shown = entry.item.escape_ascii().to_string();
+            let quoted = format!("\"{shown}\"");
+            for written in [entry.item.as_slice(), shown.as_bytes(), quoted.as_bytes()] {
+                prop_assert!(DeadChoice::Item(written).wants(&entry));
+            }
+            let is_other = other != entry.item && other != shown.as_bytes() && other != quoted.as_bytes();
+            prop_assert!(!is_other || !DeadChoice::Item(&other).wants(&entry));
         }
 
         #[test]

@@ -26,6 +26,11 @@ impl QueueKeys {
         format!("pandad:queue:{}:instances", self.list)
     }
 
+    /// A hash: each instance, and what it deletes from.
+    pub fn targets(&self) -> String {
+        format!("pandad:queue:{}:targets", self.list)
+    }
+
     /// The heartbeat of an instance, a string with a time to live. It names the process of the
     /// instance.
     pub fn heartbeat(&self, instance: &str) -> String {
@@ -57,7 +62,7 @@ mod tests {
     fn every_key_is_marked_and_ends_in_a_word() {
         let keys = QueueKeys::new("panda_user_expire");
         let of_instance = [keys.heartbeat("0f"), keys.beat("0f"), keys.batch("0f", 3)];
-        for key in of_instance.into_iter().chain([keys.instances(), keys.dead_list()]) {
+        for key in of_instance.into_iter().chain([keys.instances(), keys.targets(), keys.dead_list()]) {
             assert!(key.as_bytes().starts_with(OWN_KEY_PREFIX), "{key}");
             assert!(key.rsplit(':').next().unwrap().bytes().all(|byte| byte.is_ascii_lowercase()), "{key}");
         }

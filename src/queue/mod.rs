@@ -18,6 +18,7 @@ mod moves;
 mod orphans;
 mod slot;
 mod taker;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -28,3 +29,4 @@ pub use keys::{OWN_KEY_PREFIX, QueueKeys};
 pub use lease::QueueLease;
 pub use slot::{BatchSlot, BatchSlots};
 pub use taker::Taker;
+pub use targets::Targets;

@@ -17,6 +17,8 @@ const FIRST_PACKET_ITEMS_MAX: u64 = 16;
 /// must be shorter than every time limit of the connection: otherwise the server could move an item after
 /// pandad has given up the connection.
 const BLOCK_SECONDS: u32 = 1;
+/// After so many connections that were closed at the first move, this is logged.
+const CLOSED_MOVES_LOGGED: u32 = 2;
 
 /// The commands that the server knows.
 #[derive(Clone, Copy)]
@@ -73,6 +75,42 @@ fn words(words: &[&str]) -> Cmd {
     let mut command = Cmd::new();
     command.arg(words);
     command
+}
+
+/// Whether the server closes the connection whenever it is asked to move an item, as proxies do that do not
+/// know the command.
+pub(super) struct ClosedMoves {
+    /// The beginning of the log line.
+    about: String,
+    /// How many connections were closed so, one after the other; `None` once a move had an answer.
+    count: Option<u32>,
+}
+
+impl ClosedMoves {
+    pub(super) fn new(about: String) -> Self {
+        Self { about, count: Some(0) }
+    }
+
+    /// Records whether moves had an answer, and logs the second time in a row that none ever had one.
+    pub(super) fn record(&mut self, error: Option<&RedisError>) {
+        match error {
+            Some(error) if error.is_close() => self.count = self.count.map(|count| count.saturating_add(1)),
+            Some(RedisError::Lost(_)) => {}
+            Some(RedisError::Refused { .. }) | None => self.count = None,
+        }
+        if self.count == Some(CLOSED_MOVES_LOGGED) && error.is_some() {
+            log::error!(
+                "{}: closes the connection when it is asked to move an item, as proxies such as twemproxy \
+                 do; nothing is taken from the work list: name the Redis server itself as redis_list",
+                self.about
+            );
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_logged(&self) -> bool {
+        self.count.is_some_and(|count| count >= CLOSED_MOVES_LOGGED)
+    }
 }
 
 /// The answers to the moves of one batch.
@@ -139,6 +177,29 @@ impl<'a> MoveReplies<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A server that has moved an item once may be stopped at any time.
+    #[test]
+    fn a_proxy_that_knows_no_moves_is_noticed() {
+        let closed = |times: usize, first: Option<&RedisError>| {
+            let mut moves = ClosedMoves::new("test".to_owned());
+            let closed = RedisError::Lost("the connection was closed".to_owned());
+            if let Some(error) = first {
+                moves.record(Some(error));
+            }
+            (0..times).for_each(|_| moves.record(Some(&closed)));
+            moves
+        };
+        let late = RedisError::Lost("no answer in time".to_owned());
+        assert!(!closed(1, None).is_logged() && closed(2, None).is_logged());
+        assert!(closed(3, Some(&late)).is_logged(), "that says nothing");
+        let refused = RedisError::Refused { code: "OOM".to_owned(), text: String::new() };
+        assert!(!closed(9, Some(&refused)).is_logged());
+        let mut moves = closed(1, None);
+        moves.record(None);
+        (0..9).for_each(|_| moves.record(Some(&RedisError::Lost("the connection was closed".to_owned()))));
+        assert!(!moves.is_logged());
+    }
 
     #[test]
     fn a_packet_follows_from_the_size_of_the_items_before() {

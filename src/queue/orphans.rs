@@ -29,6 +29,8 @@ pub(super) struct Orphans {
     /// Batch lists of this instance that may hold items, and since when.
     suspects: VecDeque<(String, Instant)>,
     expired: HashMap<String, ExpiredInstance>,
+    /// The other instances that live, as the last scan has found.
+    alive: HashSet<String>,
     beats: SeenBeats,
 }
 
@@ -66,6 +68,7 @@ impl Orphans {
             found: VecDeque::new(),
             suspects: VecDeque::new(),
             expired: HashMap::new(),
+            alive: HashSet::new(),
             beats: SeenBeats::new(ttl),
         }
     }
@@ -94,6 +97,11 @@ impl Orphans {
     /// The next batch list to take over.
     pub(super) fn pop(&mut self) -> Option<Orphan> {
         self.found.pop_front()
+    }
+
+    /// The other instances that live, as the last scan has found.
+    pub(super) fn alive(&self) -> &HashSet<String> {
+        &self.alive
     }
 
     /// Looks for batch lists that nobody works on. The clock is read after each answer of the server,
@@ -165,12 +173,15 @@ impl Orphans {
         let alive = self.with_beat(connection, keys, &others, &heartbeats, &clock)?;
         let now = clock();
         let mut expired = Vec::new();
+        self.alive.clear();
         for ((instance, slots), heartbeat) in others.into_iter().zip(&heartbeats) {
             let exited = has_exited(heartbeat);
             if is_expired(Some(heartbeat)) && !alive.contains(&instance) {
                 let known = ExpiredInstance { since: now, exited };
                 self.expired.entry(instance.clone()).or_insert(known).exited |= exited;
                 expired.push((instance, slots));
+            } else {
+                self.alive.insert(instance);
             }
         }
         self.expired.retain(|instance, _| expired.iter().any(|(one, _)| one == instance));
@@ -215,6 +226,7 @@ impl Orphans {
         if due {
             connection.ask(cmd("HDEL").arg(keys.instances()).arg(instance))?;
             connection.ask(cmd("DEL").arg(keys.beat(instance)))?;
+            connection.ask(cmd("HDEL").arg(keys.targets()).arg(instance))?;
         }
         Ok(())
     }

@@ -11,9 +11,10 @@ use super::heartbeat::InstanceHeartbeat;
 use super::items::Items;
 use super::keys::QueueKeys;
 use super::lease::{LeaseTerm, QueueLease};
-use super::moves::{MoveCommand, MoveReplies};
+use super::moves::{ClosedMoves, MoveCommand, MoveReplies};
 use super::orphans::{self, Orphan, Orphans};
 use super::slot::BatchSlots;
+use super::targets::{TargetComparison, Targets};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::host;
@@ -30,6 +31,7 @@ pub struct Taker {
     slots: BatchSlots,
     heartbeat: Option<InstanceHeartbeat>,
     orphans: Orphans,
+    targets: TargetComparison,
     moves: Option<MoveCommand>,
     /// How many batch lists were registered on this connection.
     registered: Option<u32>,
@@ -42,6 +44,7 @@ pub struct Taker {
     largest: usize,
     /// The length of the work list, as last read.
     waiting: u64,
+    closed_moves: ClosedMoves,
     backoff: Backoff,
     not_before: Instant,
     /// Items that were taken over from other instances and not reported yet.
@@ -49,8 +52,8 @@ pub struct Taker {
 }
 
 impl Taker {
-    /// Starts a new instance, which shares its slots and its lease with the workers. `job` is the first
-    /// word of the log lines.
+    /// Starts a new instance, which shares its slots and its lease with the workers, and deletes from
+    /// `targets`. `job` is the first word of the log lines.
     ///
     /// # Errors
     /// `Retry`: the system gives no random number or no thread.
@@ -61,6 +64,7 @@ impl Taker {
         keys: QueueKeys,
         slots: BatchSlots,
         lease: &QueueLease,
+        targets: Targets,
     ) -> Result<Self, Fault> {
         let link = |role| Link::new(Arc::clone(server), health.role(role));
         let name = host::random::<8>()
@@ -70,6 +74,7 @@ impl Taker {
         let heartbeat = InstanceHeartbeat::start(job, link("heartbeat"), eviction, &keys, &instance, lease)?;
         Ok(Self {
             link: link("take"),
+            targets: TargetComparison::new(job, &keys.list, targets),
             keys,
             instance,
             slots,
@@ -81,6 +86,7 @@ impl Taker {
             requests: Requests::default(),
             largest: 0,
             waiting: 0,
+            closed_moves: ClosedMoves::new(format!("{job}: {server}")),
             backoff: Backoff::new(PAUSE_MIN, PAUSE_MAX),
             not_before: Instant::now(),
             taken_over: 0,
@@ -140,10 +146,13 @@ impl Taker {
         let sure = !self.orphans.has_suspects();
         let mut last = cmd("DEL");
         last.arg(keys.heartbeat(instance)).arg(keys.beat(instance));
+        let mut withdraw = cmd("HDEL");
+        withdraw.arg(keys.targets()).arg(instance);
         let ended = self.link.doing("end").once(|connection| {
             let handed_back = hand_back(connection, keys, instance, slots, sure);
             // If this fails, the key expires by itself and other instances check the batch lists.
             connection.ask(&last)?;
+            connection.ask(&withdraw)?;
             handed_back
         });
         // The link has logged the error.
@@ -152,8 +161,12 @@ impl Taker {
 
     fn try_take(&mut self, until: Instant, term: LeaseTerm) -> Result<Option<WorkBatch>, Fault> {
         if self.orphans.is_due(Instant::now()) {
-            let (orphans, keys, own) = (&mut self.orphans, &self.keys, &self.instance);
-            self.link.doing("read").once(|connection| orphans.scan(connection, keys, own, Instant::now))?;
+            let (orphans, targets, keys) = (&mut self.orphans, &mut self.targets, &self.keys);
+            let own = &self.instance;
+            self.link.doing("read").once(|connection| {
+                orphans.scan(connection, keys, own, Instant::now)?;
+                targets.check(connection, keys, orphans.alive())
+            })?;
         }
         self.register()?;
         let Some(mut slot) = self.slots.take(until) else { return Ok(None) };
@@ -197,9 +210,11 @@ impl Taker {
         let used = self.slots.used();
         if self.registered != Some(used) {
             let registration = self.registration();
+            let (targets, keys, own) = (&self.targets, &self.keys, &self.instance);
             self.link.doing("register").once(|connection| {
                 connection.demand_master()?;
-                connection.ask(&registration).map(drop)
+                connection.ask(&registration)?;
+                targets.publish(connection, keys, own)
             })?;
             self.registered = Some(used);
         }
@@ -240,6 +255,7 @@ impl Taker {
     fn move_items(&mut self, key: &str, items: &mut Items, unsure: &mut bool) -> Result<(), Fault> {
         let (register, keys) = (self.registration(), &self.keys);
         let (moves, waiting, requests) = (&mut self.moves, &mut self.waiting, &mut self.requests);
+        let closed_moves = &mut self.closed_moves;
         let mut moved = MoveReplies::new(items, self.largest);
         let done = self.link.doing("take").once(|connection| {
             let moves = match moves {
@@ -251,7 +267,9 @@ impl Taker {
                 requests.add(cmd("LLEN").arg(&keys.list));
                 moved.begin();
                 *unsure = true;
-                connection.ask_each(requests, |answer| moved.receive(answer))?;
+                let answered = connection.ask_each(requests, |answer| moved.receive(answer));
+                closed_moves.record(answered.as_ref().err());
+                answered?;
                 *unsure = false;
                 moved.end()
             };
@@ -280,5 +298,23 @@ impl Taker {
             done => done?,
         }
         Ok(())
+    }
+
+    /// Has the next call of `take` look at the other instances.
+    #[cfg(test)]
+    pub(super) fn scan_now(&mut self) {
+        self.orphans = Orphans::new(Duration::from_secs(30), Instant::now());
+    }
+
+    /// Whether it was logged that the server closes the connection at each move.
+    #[cfg(test)]
+    pub(super) fn closed_moves_logged(&self) -> bool {
+        self.closed_moves.is_logged()
+    }
+
+    /// How many other instances have other targets.
+    #[cfg(test)]
+    pub(super) fn differing(&self) -> usize {
+        self.targets.differing().len()
     }
 }

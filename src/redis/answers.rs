@@ -20,8 +20,6 @@ const TIME_PER_BYTE: Duration = Duration::from_micros(10);
 pub(super) struct AnswerStream {
     stream: NetStream,
     parser: Parser,
-    /// Whether anything has come.
-    has_begun: bool,
 }
 
 impl AnswerStream {
@@ -35,12 +33,7 @@ impl AnswerStream {
         if let (Some(tls), ServerAddress::Tcp(host, _)) = (&server.tls, &server.address) {
             stream = tls.secure(stream, host, until)?;
         }
-        Ok(Self { stream, parser: Parser::new(), has_begun: false })
-    }
-
-    /// Whether nothing has come yet.
-    pub(super) fn is_unanswered(&self) -> bool {
-        !self.has_begun
+        Ok(Self { stream, parser: Parser::new() })
     }
 
     /// Sends commands.
@@ -50,8 +43,7 @@ impl AnswerStream {
 
     /// The next answer, which must begin within this limit. The bytes of an answer that is late are kept.
     pub(super) fn receive(&mut self, limit: Duration) -> Result<Value, RedisError> {
-        let (stream, has_begun) = (&mut self.stream, &mut self.has_begun);
-        let answer = OneAnswer { stream, has_begun, until: Instant::now() + limit };
+        let answer = OneAnswer { stream: &mut self.stream, until: Instant::now() + limit };
         self.parser.parse_value(answer).map_err(RedisError::from)
     }
 }
@@ -59,16 +51,12 @@ impl AnswerStream {
 /// The bytes of one answer.
 struct OneAnswer<'a> {
     stream: &'a mut NetStream,
-    has_begun: &'a mut bool,
     until: Instant,
 }
 
 impl Read for OneAnswer<'_> {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         let count = self.stream.read(room, self.until)?;
-        if count > 0 && !std::mem::replace(self.has_begun, true) && matches!(room, [0x15 | 0x16, 3, ..]) {
-            return Err(io::Error::other(net::SPEAKS_TLS));
-        }
         self.until += TIME_PER_BYTE * u32::try_from(count).unwrap_or(u32::MAX);
         Ok(count)
     }

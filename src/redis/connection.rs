@@ -6,6 +6,7 @@ use redis_crate::{Cmd, Value, cmd};
 
 use super::answers::AnswerStream;
 use super::error::RedisError;
+use super::foreign_server;
 use super::left_out::LeftOutCommands;
 use super::requests::Requests;
 use super::server::RedisServer;
@@ -14,20 +15,19 @@ use super::server::RedisServer;
 /// wait for a server that hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What Redis does on a port for TLS to whoever speaks plainly.
-const CLOSED_AT_ONCE: &str = "the connection was closed before any answer (perhaps that port speaks TLS, \
-                              which is off in the .inv)";
-
 /// How long each message is waited for that may have come before the connection was lost.
 const LAST_MESSAGES_TIME: Duration = Duration::from_millis(1);
 
-/// A connection to one server. After a [`RedisError::Lost`] it must not be used any more.
+/// A connection to one server. After a [`RedisError::Lost`] it answers nothing any more: a late answer to the
+/// last command would be taken for that to the next.
 pub struct RedisConnection {
     stream: AnswerStream,
     answer_timeout: Duration,
     /// Whether the server has answered that it is a master.
     master: bool,
     opened: Instant,
+    /// Whether an answer is missing, and so may still come.
+    owes_answer: bool,
     /// The server, for the log.
     about: String,
     left_out: LeftOutCommands,
@@ -46,16 +46,17 @@ impl RedisConnection {
             answer_timeout: server.connect_timeout,
             master: false,
             opened: Instant::now(),
+            owes_answer: false,
             about: server.to_string(),
             left_out: server.left_out.clone(),
         };
-        connection.enter(server).map_err(|error| match server.tls {
-            None if error.is_close() && connection.stream.is_unanswered() => {
-                RedisError::Lost(CLOSED_AT_ONCE.to_owned())
+        connection.enter(server).map_err(|error| match error {
+            error if error.is_foreign() && server.tls.is_none() => {
+                foreign_server::look(server).map_or(error, RedisError::Lost)
             }
-            _ => error,
+            error => connection.explain(error),
         })?;
-        connection.answer_timeout = ANSWER_TIMEOUT;
+        connection.set_answer_timeout(ANSWER_TIMEOUT);
         Ok(connection)
     }
 
@@ -87,26 +88,46 @@ impl RedisConnection {
         Ok(())
     }
 
+    /// Sets the time limit of each of the next answers.
+    pub(super) fn set_answer_timeout(&mut self, time: Duration) {
+        self.answer_timeout = time;
+    }
+
     /// Sends one command and returns its answer.
     ///
     /// # Errors
     /// `Lost`: no answer; the command may have been carried out. `Refused`: the server's error.
     pub fn ask(&mut self, command: &Cmd) -> Result<Value, RedisError> {
-        self.stream.send(&command.get_packed_command())?;
-        error_of(self.receive()?)
+        self.send(&command.get_packed_command())?;
+        let answer = self.receive()?;
+        self.owes_answer = false;
+        error_of(answer)
     }
 
-    /// As [`RedisConnection::ask`], for a command that pandad can do without. If the server answers `name` by
-    /// closing the connection, twice, it is left out from then on: it counts as refused.
+    /// As [`RedisConnection::ask`], for a command that pandad can do without: see
+    /// [`RedisConnection::optional`].
     ///
     /// # Errors
     /// As [`RedisConnection::ask`].
     pub fn ask_optional(&mut self, name: &'static str, command: &Cmd) -> Result<Value, RedisError> {
-        if self.left_out.has(name) {
+        self.optional(name, |connection| connection.ask(command))
+    }
+
+    /// Does `work`, which begins with a command that pandad can do without. If the server answers `name` by
+    /// closing the connection, twice, the command is left out from then on: it counts as refused.
+    ///
+    /// # Errors
+    /// As `work`.
+    pub fn optional<T>(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce(&mut Self) -> Result<T, RedisError>,
+    ) -> Result<T, RedisError> {
+        if self.leaves_out(name) {
             let text = format!("the server closes the connection when it is asked for {name}");
             return Err(RedisError::Refused { code: "ERR".to_owned(), text });
         }
-        let answer = self.ask(command);
+        let answer = work(self);
         match &answer {
             Err(error) if error.is_close() => {
                 if self.left_out.record_close(name, self.opened) {
@@ -121,6 +142,11 @@ impl RedisConnection {
             Ok(_) | Err(RedisError::Refused { .. }) => self.left_out.record_answer(name),
         }
         answer
+    }
+
+    /// Whether the command is left out, because the server closes the connection when it is asked for that.
+    pub fn leaves_out(&self, name: &'static str) -> bool {
+        self.left_out.has(name)
     }
 
     /// Sends many commands in one round trip. Each answer may be a `Value::ServerError`.
@@ -142,11 +168,23 @@ impl RedisConnection {
         if requests.is_empty() {
             return Ok(());
         }
-        self.stream.send(requests.bytes())?;
+        self.send(requests.bytes())?;
         for _ in 0..requests.len() {
             each(self.receive()?);
         }
+        self.owes_answer = false;
         Ok(())
+    }
+
+    /// The reason for a refusal, if the server is a Sentinel, which refuses almost everything.
+    pub(super) fn explain(&mut self, error: RedisError) -> RedisError {
+        if error.has_code("ERR")
+            && let Ok(Value::Array(role)) = self.ask(&cmd("ROLE"))
+            && let Some(sentinel) = foreign_server::name_sentinel(&role)
+        {
+            return RedisError::Lost(sentinel);
+        }
+        error
     }
 
     /// Checks once for each connection that the server is not a replica: a replica that accepts writes
@@ -162,6 +200,10 @@ impl RedisConnection {
             Ok(Value::Array(role)) if role.first() == Some(&Value::BulkString(b"slave".to_vec())) => {
                 return Err(RedisError::Refused { code: "READONLY".to_owned(), text: String::new() });
             }
+            Ok(Value::Array(role)) => match foreign_server::name_sentinel(&role) {
+                Some(sentinel) => return Err(RedisError::Lost(sentinel)),
+                None => self.master = true,
+            },
             // If the user has no permission for ROLE, the server is taken for a master.
             Ok(_) | Err(RedisError::Refused { .. }) => self.master = true,
             Err(lost) => return Err(lost),
@@ -175,6 +217,19 @@ impl RedisConnection {
     /// As [`RedisConnection::ask_all`]. `Refused`: the first refusal.
     pub fn demand_all(&mut self, requests: &Requests) -> Result<Vec<Value>, RedisError> {
         self.ask_all(requests)?.into_iter().map(error_of).collect()
+    }
+
+    /// Whether the connection can be used no more.
+    pub(super) fn owes_answer(&self) -> bool {
+        self.owes_answer
+    }
+
+    /// Sends commands. Whoever has received all of their answers says that none is missing.
+    fn send(&mut self, bytes: &[u8]) -> Result<(), RedisError> {
+        if std::mem::replace(&mut self.owes_answer, true) {
+            return Err(RedisError::Lost("an earlier answer is missing on this connection".to_owned()));
+        }
+        self.stream.send(bytes)
     }
 
     fn receive(&mut self) -> Result<Value, RedisError> {

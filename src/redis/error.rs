@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use redis_crate::{RedisError as CrateError, ServerError};
+use redis_crate::{ErrorKind, RedisError as CrateError, ServerError};
 
 /// Why a command has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,7 @@ const CODE_REMEDIES: [(&str, &str); 17] = [
 ];
 const CLOSED_TEXT: &str = "the connection was closed";
 const LATE_TEXT: &str = "no answer in time";
+const GARBLED_TEXT: &str = "the answer is not in the protocol of Redis";
 const INTERRUPTED_TEXT: &str = "interrupted while waiting for an answer";
 const TEXT_REMEDIES: [(&str, &str); 4] = [
     // Texts of Redis before 6, and of a server that has no password.
@@ -75,8 +76,13 @@ impl RedisError {
     }
 
     /// Whether the server has closed the connection.
-    pub(super) fn is_close(&self) -> bool {
+    pub fn is_close(&self) -> bool {
         matches!(self, RedisError::Lost(why) if why == CLOSED_TEXT)
+    }
+
+    /// Whether a server that was asked for the first time is none of Redis, as far as this error shows.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.is_close() || matches!(self, RedisError::Lost(why) if why == GARBLED_TEXT)
     }
 
     /// Whether this is a server's error whose text contains `part`.
@@ -123,6 +129,9 @@ impl From<CrateError> for RedisError {
     fn from(error: CrateError) -> Self {
         if was_interrupted(&error) {
             return RedisError::Lost(INTERRUPTED_TEXT.to_owned());
+        }
+        if error.kind() == ErrorKind::Parse {
+            return RedisError::Lost(GARBLED_TEXT.to_owned());
         }
         if error.is_timeout() {
             return RedisError::Lost(LATE_TEXT.to_owned());

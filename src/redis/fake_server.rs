@@ -213,23 +213,17 @@ impl Session {
                 let why = "EXECABORT Transaction discarded because of previous errors.";
                 return Reply::Error(why.to_owned());
             }
-            "SUBSCRIBE" => {
-                for channel in args {
-                    let confirmed = [b"subscribe".to_vec(), channel.clone()].map(Reply::Bulk);
-                    let confirmed = confirmed.into_iter().chain([Reply::Int(1)]).collect();
-                    let mut bytes = Vec::new();
-                    encode(&Reply::Array(confirmed), &mut bytes);
-                    self.to.write_all(&bytes).unwrap();
-                    data.listeners.push((channel, self.to.try_clone().unwrap()));
-                }
-                self.listens = true;
-                return Reply::Nothing;
-            }
+            "SUBSCRIBE" if data.loses_answers.contains(name) => return Reply::Nothing,
+            "SUBSCRIBE" => return self.subscribe(&mut data, args),
             "PING" if self.listens => {
                 return Reply::Array(vec![Reply::Bulk(b"pong".to_vec()), Reply::Bulk(Vec::new())]);
             }
             "EXEC" => {
                 data.expire();
+                if let Some((key, text)) = data.writes_before_exec.take() {
+                    data.change(key.as_bytes());
+                    data.keys.insert(key.into_bytes(), FakeValue::Text(text.into_bytes()));
+                }
                 let is_same =
                     |(key, count): (Bytes, u64)| data.changes.get(&key).copied().unwrap_or(0) == count;
                 let holds = std::mem::take(&mut self.watched).into_iter().all(is_same);
@@ -256,5 +250,18 @@ impl Session {
             },
         }
         Reply::Ok
+    }
+
+    fn subscribe(&mut self, data: &mut FakeData, channels: Vec<Bytes>) -> Reply {
+        for channel in channels {
+            let confirmed = [b"subscribe".to_vec(), channel.clone()].map(Reply::Bulk);
+            let confirmed = confirmed.into_iter().chain([Reply::Int(1)]).collect();
+            let mut bytes = Vec::new();
+            encode(&Reply::Array(confirmed), &mut bytes);
+            self.to.write_all(&bytes).unwrap();
+            data.listeners.push((channel, self.to.try_clone().unwrap()));
+        }
+        self.listens = true;
+        Reply::Nothing
     }
 }

@@ -79,10 +79,13 @@ impl Link {
             Some(connection) => connection,
             None => RedisConnection::open(&self.server)?,
         };
-        let done = work(&mut connection)?;
+        let done = work(&mut connection).map_err(|error| match error {
+            error if error.text_contains("unknown command") => connection.explain(error),
+            error => error,
+        })?;
         // After an error the connection is not kept: a new one may lead to the new master, or
         // be opened after the password was changed.
-        self.connection = Some(connection);
+        self.connection = Some(connection).filter(|connection| !connection.owes_answer());
         Ok(done)
     }
 

@@ -7,6 +7,7 @@ mod error;
 mod eviction;
 #[cfg(test)]
 pub(crate) mod fake_server;
+mod foreign_server;
 mod health;
 mod left_out;
 mod link;

@@ -39,6 +39,23 @@ pub enum ServerAddress {
     Unix(PathBuf),
 }
 
+impl RedisServer {
+    /// The server's address, the same for every pandad that uses the server by this address. One that leads
+    /// to another server on another machine begins with the name of this machine, `here`.
+    pub fn shared_address(&self, here: &str) -> String {
+        match &self.address {
+            ServerAddress::Tcp(host, port) if is_loopback(host) => format!("{here}@{host}:{port}"),
+            ServerAddress::Tcp(host, port) => format!("{host}:{port}"),
+            ServerAddress::Unix(path) => format!("{here}@{}", path.display()),
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 impl fmt::Display for RedisServer {
     /// Shows the name in the configuration and the address, never the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

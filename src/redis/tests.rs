@@ -144,16 +144,6 @@ fn an_answer_that_drips_has_a_time_limit() {
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
-/// Redis itself says nothing there and closes the connection; others say a word of TLS.
-#[test]
-fn a_port_for_tls_is_named() {
-    for said in [&[0x15, 3, 3, 0, 2, 2, 40][..], &[]] {
-        let server = slow_server(move |mut stream| stream.write_all(said).unwrap());
-        let refused = RedisConnection::open(&server).err().unwrap().to_string();
-        assert!(refused.contains("that port speaks TLS"), "{refused}");
-    }
-}
-
 /// An item of many megabytes over a slow line.
 #[test]
 fn a_long_answer_has_more_time() {
@@ -193,6 +183,62 @@ fn a_link_repeats_only_what_it_may() {
     // This connection is new.
     assert_eq!(link.with_retry(|connection| connection.ask(&get("a"))), Err(Fault::RetryLogged));
     assert_eq!((redis.count("GET"), health.role("test").up()), (4, true));
+}
+
+/// A caller may do without an answer that does not come in time. That answer must not be taken for the answer
+/// to the next command, neither on the connection nor by the link.
+#[test]
+fn a_late_answer_is_taken_for_no_other() {
+    let redis = FakeRedis::start();
+    redis.set("a", "late");
+    redis.set("b", "right");
+    redis.data().slow.insert("GET".to_owned(), Duration::from_millis(200));
+    let give_up_after = |connection: &mut RedisConnection, requests: &Requests| {
+        connection.set_answer_timeout(Duration::from_millis(20));
+        assert!(matches!(connection.ask_all(requests), Err(RedisError::Lost(_))));
+        connection.set_answer_timeout(Duration::from_secs(10));
+        redis.data().slow.clear();
+    };
+    let mut late = Requests::default();
+    late.add(&cmd("PING")).add(&get("a"));
+    let mut connection = open(&redis);
+    give_up_after(&mut connection, &late);
+    for _ in 0..2 {
+        assert!(matches!(connection.ask(&get("b")), Err(RedisError::Lost(_))));
+        assert!(matches!(connection.ask_all(&late), Err(RedisError::Lost(_))));
+    }
+    redis.data().slow.insert("GET".to_owned(), Duration::from_millis(200));
+    let mut link = redis.link();
+    assert_eq!(
+        link.once(|connection| {
+            give_up_after(connection, &late);
+            Ok(())
+        }),
+        Ok(())
+    );
+    assert_eq!(link.once(|connection| connection.ask(&get("b"))), Ok(text("right")));
+}
+
+/// A Sentinel knows PING, AUTH and ROLE, and refuses almost everything else.
+#[test]
+fn a_sentinel_is_named() {
+    let redis = FakeRedis::start();
+    redis.data().sentinel_of = Some("mymaster".to_owned());
+    for name in ["SET", "SELECT"] {
+        redis.data().refuses.insert(name.to_owned(), format!("ERR unknown command '{name}'"));
+    }
+    let expected = "this is a Redis Sentinel, which holds no keys: set host and port of the master that it \
+                    watches (\"mymaster\") in the .inv";
+    let named = |error: RedisError| assert_eq!(error, RedisError::Lost(expected.to_owned()));
+    named(open(&redis).demand_master().unwrap_err());
+    named(RedisConnection::open(&RedisServer { database: 3, ..(*redis.server()).clone() }).err().unwrap());
+    let mut link = redis.link();
+    assert!(link.once(|connection| connection.ask(cmd("SET").arg("a").arg("b"))).is_err());
+    assert_eq!(redis.count("ROLE"), 3, "a refusal is explained");
+    let mut connection = open(&redis);
+    redis.data().sentinel_of = None;
+    let refusal = connection.ask(cmd("SET").arg("a").arg("b")).unwrap_err();
+    assert_eq!(connection.explain(refusal.clone()), refusal);
 }
 
 /// One role can fail while another works.

@@ -7,7 +7,7 @@ use crate::support::daemon::{Daemon, LISTENING};
 use crate::support::expiry::Expiry;
 use crate::support::inv::Inv;
 use crate::support::produce::Produce;
-use crate::support::queue::{INSTANCES, Queue, field, item};
+use crate::support::queue::{INSTANCES, Queue, TARGETS, field, item};
 use crate::support::redis::{NEWEST, Redis, newest, shown, versions};
 use crate::support::servers::Store;
 use crate::support::wait::{millis, seconds};
@@ -147,7 +147,7 @@ fn one_server_for_everything() {
         assert!(ended[0].contains("keys 500,"), "{ended:?}");
         assert_eq!(redis.ask::<u64>(&["HLEN", "users.id"]), 4, "a word became a field");
         let mut keys = redis.keys("*");
-        keys.retain(|key| key != INSTANCES && key != "users.id");
+        keys.retain(|key| key != INSTANCES && key != TARGETS && key != "users.id");
         assert_eq!(keys, [""; 0]);
         tested.passed("1000 users, 1 kill");
     }

@@ -133,7 +133,7 @@ fn items_are_taken_by_tls() {
     let of_list = |inv: Inv, key: &str, value: &str| inv.server("redis_list", key, value);
     for (inv, words) in [
         (of_list(secure(queue.inv()), "port", &list_plain.to_string()), "speaks no TLS"),
-        (of_list(queue.inv(), "port", &list_port.to_string()), "that port speaks TLS"),
+        (of_list(queue.inv(), "port", &list_port.to_string()), "this port speaks TLS"),
         (of_list(of_list(secure(queue.inv()), "tls_cert", ""), "tls_key", ""), "wants a client certificate"),
         (of_list(secure(queue.inv()), "tls_ca", shown(&file("ca-p256.pem"))), "holds no authority"),
     ] {

@@ -93,6 +93,54 @@ fn dead_items_are_dropped() {
     assert_eq!(case.queue.list.keys("*"), [""; 0], "nothing is left, and nothing was put back");
 }
 
+/// One item, or those with one reason, are put back or dropped; the others stay.
+#[test]
+fn dead_items_are_chosen() {
+    let queue = Queue::up(NEWEST, 0);
+    let daemon = Daemon::new(&queue.inv());
+    let file = daemon.dir.join("test.inv").display().to_string();
+    for (reason, item) in [("why", "a:"), ("why", "b:"), ("other", "c\t:"), ("other", "d:"), ("other", "a:")]
+    {
+        queue.list.push(DEAD, &format!("1700000000 {reason}\n{item}"));
+    }
+    let dead = |words: &[&str]| run(&[&["dead", file.as_str()], words].concat());
+    let reasons = dead(&["reasons"]).expect(0).out;
+    assert_eq!(reasons, "3\t2023-11-14T22:13:20Z\tother\n2\t2023-11-14T22:13:20Z\twhy\n");
+    assert_eq!(dead(&["list", "--reason", "why"]).expect(0).out.lines().count(), 2);
+    dead(&["retry", "a:"]).expect(0).says("2 items put back");
+    dead(&["drop", r#""c\t:""#]).expect(0).says("1 item deleted");
+    dead(&["drop", "e:"]).expect(1).says("nothing of that kind");
+    assert_eq!((queue.list.items(LIST).len(), queue.list.len(DEAD)), (2, 2));
+    dead(&["drop", "--reason", "other"]).expect(0).says("1 item deleted");
+    assert_eq!(queue.list.items(DEAD), [b"1700000000 why\nb:"]);
+    for wrong in
+        [&["list", "a:"][..], &["reasons", "a:"], &["retry", "a:", "--reason", "why"], &["drop", "a", "b"]]
+    {
+        dead(wrong).expect(2);
+    }
+}
+
+/// Thousands of items without a field, one after the other: the log says so in a line a minute.
+#[test]
+fn flood_of_dead_items_is_a_line() {
+    let queue = Queue::up(NEWEST, 0);
+    let mut daemon = Daemon::new(&queue.inv());
+    daemon.start_and_wait();
+    for n in 0..400 {
+        queue.list.push(LIST, &format!("{n}:"));
+        wait::until("it is taken", seconds(10), || queue.list.len(LIST) == 0);
+    }
+    wait::until("all are on the dead list", seconds(20), || queue.list.len(DEAD) == 400);
+    daemon.stop();
+    let log = daemon.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(" on the dead list, ")).collect();
+    let count = |line: &&str| -> u64 {
+        line.split("put ").nth(1).unwrap().split(' ').next().unwrap().replace(',', "").parse().unwrap()
+    };
+    assert_eq!(lines.iter().map(count).sum::<u64>(), 400, "{lines:?}");
+    assert!(lines.len() <= 3, "{lines:?}");
+}
+
 #[test]
 fn empty_dead_list_is_no_error() {
     let queue = Queue::up(NEWEST, 0);

@@ -167,8 +167,10 @@ fn more_deadlines_than_memory() {
         expiry.others(others);
         let mut daemon = Daemon::new(&expiry.inv().set("clearCache_section", "expired['memory']", "1M"));
         daemon.start_and_listen();
-        // The memory fills while the sweep goes on.
-        std::thread::sleep(seconds(2));
+        // The memory fills while the sweep goes on. Only then another sweep follows it soon.
+        let one_sweep = others as u64 / 500;
+        let follows = || expiry.expire.calls("scan") > one_sweep * 5 / 4;
+        wait::until("sweeps follow one another", seconds(30), follows);
         let keys: Vec<String> = (0..100).map(|n| format!("k{n}")).collect();
         expiry.set(&keys, 1500..2000);
         expiry.wait_pushed_in_time(&mut daemon, keys.len(), seconds(2) + LATE + LATE);

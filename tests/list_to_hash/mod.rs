@@ -9,3 +9,4 @@ mod late;
 mod refusals;
 mod register;
 mod stalled;
+mod wrong_address;

@@ -1,5 +1,5 @@
 //! Goal: items are moved only to batch lists that others can find. Method: the register of instances cannot
-//! be written, or loses an instance.
+//! be written, or loses an instance. And instances that would do a part of each item notice each other.
 
 use crate::support::daemon::Daemon;
 use crate::support::queue::{INSTANCES, LIST, Queue};
@@ -40,5 +40,35 @@ fn forgotten_instance_registers_again() {
         queue.push(0..500);
         queue.finish(&mut daemon, seconds(30));
         tested.passed("500 items");
+    }
+}
+
+/// Two pandads with different hashes would delete the fields of half of the users each. Both say so; and
+/// when one is gone, the other says that it is well.
+#[test]
+fn pandads_with_other_hashes_notice_each_other() {
+    for version in newest() {
+        let queue = Queue::up(&version, 0);
+        let tested = queue.list.tested("list_to_hash", "two pandads with different hashes");
+        let fast = queue.inv().set("panda_server_section", "queue['life']", "3");
+        let mut one = Daemon::new(&fast.clone());
+        let mut other = Daemon::new(&fast.clone().server("redis_ar", "hashes", "users.id,other"));
+        let mut same = Daemon::new(&fast);
+        for daemon in [&mut one, &mut other, &mut same] {
+            daemon.start_and_wait();
+        }
+        for daemon in [&mut one, &mut same] {
+            daemon.wait_log("deletes from other hashes: only here: active_config.netbar_id", seconds(20));
+        }
+        other.wait_log("only here: other; only there: active_config.netbar_id", seconds(20));
+        std::thread::sleep(seconds(4));
+        assert_eq!(one.log_lines("deletes from other hashes").len(), 1, "{}", one.log());
+        assert_eq!(other.log_lines("deletes from other hashes").len(), 2, "one of each other pandad");
+        other.kill9();
+        for daemon in [&mut one, &mut same] {
+            daemon.wait_log("delete from the same hashes again", seconds(20));
+            daemon.stop();
+        }
+        tested.passed("3 pandads");
     }
 }

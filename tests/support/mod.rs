@@ -20,6 +20,7 @@ pub mod produce;
 pub mod proxy;
 pub mod queue;
 pub mod redis;
+mod redis_roles;
 pub mod relay;
 pub mod run;
 pub mod segment;

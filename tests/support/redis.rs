@@ -41,6 +41,7 @@ pub struct Redis {
     pub password: String,
     dir: PathBuf,
     lines: Vec<String>,
+    pub(super) is_sentinel: bool,
     child: Option<Child>,
     connection: Mutex<Option<Connection>>,
 }
@@ -56,6 +57,7 @@ impl Redis {
             password,
             dir,
             lines,
+            is_sentinel: false,
             child,
             connection: Mutex::default(),
         }
@@ -96,28 +98,6 @@ impl Redis {
         panic!("no port for Redis {}:\n{}", self.version, self.log());
     }
 
-    /// A replica that runs and has caught up. Its master listens on this port.
-    #[track_caller]
-    pub fn replica(version: &str, master: u16) -> Redis {
-        let replica = Redis::new(version).line(format!("slaveof 127.0.0.1 {master}")).started();
-        wait::until("the replica has caught up", wait::seconds(30), || {
-            replica.figure("replication", "master_link_status").as_deref() == Some("up")
-        });
-        replica
-    }
-
-    /// Makes a replica a master, as Sentinel does.
-    #[track_caller]
-    pub fn promote(&self) {
-        self.ask::<String>(&["SLAVEOF", "NO", "ONE"]);
-    }
-
-    /// Makes a master a replica of the new one.
-    #[track_caller]
-    pub fn demote(&self, master: &Redis) {
-        self.ask::<String>(&["SLAVEOF", "127.0.0.1", &master.port.to_string()]);
-    }
-
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -148,7 +128,12 @@ impl Redis {
         let log = || OpenOptions::new().create(true).append(true).open(self.dir.join("log")).unwrap();
         let program = variable(&format!("PANDAD_REDIS_SERVER_{}", self.version.replace('.', "_")));
         let mut command = Command::new(program);
-        command.arg(self.dir.join("redis.conf")).stdin(Stdio::null()).stdout(log()).stderr(log());
+        command.arg(self.dir.join("redis.conf"));
+        command
+            .args(self.is_sentinel.then_some("--sentinel"))
+            .stdin(Stdio::null())
+            .stdout(log())
+            .stderr(log());
         self.child = Some(command.spawn().unwrap());
     }
 

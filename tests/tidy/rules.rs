@@ -26,7 +26,7 @@ pub const MODULES: &[(&str, &str)] = &[
     // It makes the lines of the records, by templates and patterns.
     ("logfile", "record line_template path_template pattern log_names moment host threads plural error"),
     // A connection reports its server's outages itself, once for all users of the server.
-    ("redis", "report net error"),
+    ("redis", "report net resolver error"),
     ("queue", "redis host threads error backoff"),
     ("expiry", "redis host report threads plural error backoff"),
     ("config", "error line_template path_template log_names moment pattern time_zone"),

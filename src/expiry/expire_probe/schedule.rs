@@ -153,7 +153,7 @@ impl ProbeSchedule {
         {
             let is_awaited = may_await && !context.canary.is_any(&key);
             if is_awaited {
-                context.awaited.begin(&key, true);
+                context.awaited.begin(&key, Some(due));
             }
             packet.keys.push(ProbedKey { key, due: Some(due), is_awaited });
         }
@@ -196,7 +196,6 @@ impl ProbeSchedule {
         let (awaited, inbox) = (context.awaited.bytes().saturating_sub(own), context.inbox.borrowed());
         self.deadlines.set_lent(awaited + inbox);
         let free = self.deadlines.free_bytes();
-        context.known.store(self.deadlines.known() as u64, Relaxed);
         context.awaited.set_limit(own + awaited + free / 4);
         // Keys that find no room are lost, unless reconcile finds these again.
         let may_be_lost = context.reconciliation != Reconciliation::On;
@@ -282,6 +281,7 @@ impl ProbeSchedule {
                 self.on_scan_reply(reply, now);
             }
         }
+        self.lateness.record(Duration::from_micros(self.context.event_late_us.swap(0, Relaxed)));
         self.context.counters.late_us.store(self.lateness.worst(now, self.sweep.lateness()), Relaxed);
     }
 

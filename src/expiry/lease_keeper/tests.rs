@@ -22,6 +22,17 @@ fn a_beat_that_changes_shows_that_its_holder_lives() {
     assert!(!beat.is_alive(now));
 }
 
+/// What a Sentinel refuses is no question of rights, and nobody may listen meanwhile.
+#[test]
+fn a_sentinel_is_no_lack_of_rights() {
+    let mut bench = Bench::new();
+    bench.redis.data().sentinel_of = Some("mymaster".to_owned());
+    bench.redis.data().refuses.insert("GET".to_owned(), "ERR unknown command 'GET'".to_owned());
+    assert!(bench.keeper.turn().is_err() && bench.keeper.status.is_none());
+    bench.redis.data().sentinel_of = None;
+    assert!(bench.checks() && matches!(bench.keeper.status, Some(LeaseStatus::Denied(_))));
+}
+
 /// A keeper of one pandad at a server that evicts keys.
 struct Bench {
     redis: FakeRedis,

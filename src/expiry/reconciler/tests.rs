@@ -1,3 +1,4 @@
+use super::unproved::REMEMBERED_OVERHEAD_BYTES;
 use super::*;
 use crate::expiry::context::tests::context_on;
 use crate::redis::fake_server::{FakeRedis, FakeValue};
@@ -16,8 +17,14 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with_memory(1 << 20)
+    }
+
+    /// `memory`: bytes that deadlines may take.
+    fn with_memory(memory: u64) -> Self {
         let redis = FakeRedis::start();
-        let (context, _owner) = context_on(Reconciliation::On, redis.port(), 1_000_000);
+        let (mut context, _owner) = context_on(Reconciliation::On, redis.port(), 1_000_000);
+        Arc::get_mut(&mut context).unwrap().memory = memory;
         context.listen_state.set_leased_elsewhere(false);
         context.listen_state.mark_listening();
         let now_ms = context.clock.at_ms(Instant::now());
@@ -34,6 +41,14 @@ impl Bench {
         };
         self.reconciler.pending.extend(entries.into_iter().map(entry));
         self.reconciler.write_pending().unwrap();
+    }
+
+    /// Has keys remembered whose deadlines passed an hour ago and a millisecond after each other.
+    fn remember_overdue(&self, count: u64) {
+        let began = self.now_ms.saturating_sub(HOUR_MS).cast_signed();
+        let members = names(count).map(String::into_bytes).zip(began..).collect();
+        let set = self.context.remembered.set_name().as_bytes().to_vec();
+        self.redis.data().keys.insert(set, FakeValue::Sorted(members));
     }
 
     fn remembered(&self) -> Vec<String> {
@@ -76,30 +91,34 @@ fn a_key_that_is_set_again_is_remembered() {
     }
 }
 
-/// Without a canary nothing shows whether keys that are gone were missed. There are never more of these than
-/// keys that are alive, or than one check looks at; what is dropped is counted, and nothing is pushed.
+/// Without a canary nothing shows whether keys that are gone were missed: events may be switched off for an
+/// hour. What finds room in the memory for deadlines is kept, however few keys are alive, and pushed when
+/// canaries are announced again. What does not is counted, the oldest first, but not before a sweep has seen
+/// every key.
 #[test]
-fn keys_without_a_proof_do_not_pile_up() {
-    let mut bench = Bench::new();
-    let (most, more) = (CHECK_KEYS_MAX as u64 + 2000, 700);
-    bench.now_ms -= HOUR_MS;
-    let began = bench.now_ms.cast_signed();
-    let members = names(most + more).map(String::into_bytes).zip(began..).collect();
-    let set = bench.context.remembered.set_name().as_bytes().to_vec();
-    bench.redis.data().keys.insert(set, FakeValue::Sorted(members));
-    bench.context.known.store(most, Relaxed);
+fn keys_without_a_proof_are_bounded_by_memory() {
+    let room = 12_000;
+    let mut bench = Bench::with_memory(room * (7 + REMEMBERED_OVERHEAD_BYTES) as u64);
     let now = Instant::now();
-    let mut steps = vec![bench.remembered().len() as u64];
-    for seconds in [0, 1, 60, 61, 62, 63] {
-        bench.reconciler.check(now + Duration::from_secs(seconds)).unwrap();
-        steps.push(bench.remembered().len() as u64);
-    }
-    let all = most + more;
-    assert_eq!(steps, [all, all, all, all, most, most, most]);
+    let seen = |bench: &mut Bench, seconds: &[u64]| -> Vec<u64> {
+        let check = |seconds: &u64| {
+            bench.reconciler.check(now + Duration::from_secs(*seconds)).unwrap();
+            bench.remembered().len() as u64
+        };
+        seconds.iter().map(check).collect()
+    };
+    bench.remember_overdue(room);
+    bench.context.has_swept.store(true, Relaxed);
+    assert_eq!(seen(&mut bench, &[0, 1, 60, 61, 62]), [room; 5]);
+    let (all, more) = (room + 700, 700);
+    bench.remember_overdue(all);
+    bench.context.has_swept.store(false, Relaxed);
+    assert_eq!(seen(&mut bench, &[63, 64]), [all; 2]);
+    bench.context.has_swept.store(true, Relaxed);
+    assert_eq!(seen(&mut bench, &[65, 66]), [room; 2]);
     assert_eq!(bench.context.counters.unsettled.load(Relaxed), more);
+    assert!(bench.remembered().contains(&format!("k:{:05}", all - 1)), "the oldest are dropped");
     assert!(!bench.redis.holds("work"), "something was pushed");
-    // The newest are kept. When canaries are announced again, these are pushed.
-    assert!(bench.remembered().contains(&format!("k:{:05}", all - 1)));
 }
 
 /// Both looks at a key are met by a pause that begins in the middle of the packet. What the server says of
@@ -139,7 +158,6 @@ fn keys_are_found_without_transactions() {
             let found = bench.reconciler.ask(&keys).unwrap();
             assert!(matches!(found[..], [KeyLifetime::Gone, KeyLifetime::Persists]), "without {denied}");
         }
-        assert!(!bench.reconciler.transacts);
         bench.redis.data().refuses.insert("PTTL".to_owned(), "NOPERM no PTTL".to_owned());
         assert!(bench.reconciler.ask(&keys).is_err_and(|fault| fault.to_string().contains("no PTTL")));
     }
@@ -153,6 +171,36 @@ fn a_refused_question_is_told() {
         bench.redis.data().refuses.insert(denied.to_owned(), format!("NOPERM {is_told}"));
         let asked = bench.reconciler.ask(&[b"k:a".to_vec()]);
         assert!(asked.is_err_and(|fault| fault.to_string().contains(is_told)));
-        assert!(bench.reconciler.transacts);
+        assert!(bench.reconciler.no_transactions_until.is_none());
     }
+}
+
+/// A user who gets the right to MULTI later, or a server that refused it for a while.
+#[test]
+fn transactions_are_tried_again() {
+    let mut bench = Bench::new();
+    let keys = [b"k:a".to_vec()];
+    bench.redis.data().refuses.insert("MULTI".to_owned(), "NOPERM no permission".to_owned());
+    for _ in 0..3 {
+        bench.reconciler.ask(&keys).unwrap();
+    }
+    assert_eq!(bench.redis.count("MULTI"), 1);
+    bench.redis.data().refuses.clear();
+    bench.reconciler.no_transactions_until = Some(Instant::now());
+    bench.reconciler.ask(&keys).unwrap();
+    assert!(bench.reconciler.no_transactions_until.is_none() && bench.redis.count("MULTI") == 2);
+}
+
+/// Proxies close the connection when they are asked for MULTI. Keys are found all the same.
+#[test]
+fn keys_are_found_where_multi_ends_the_connection() {
+    let mut bench = Bench::new();
+    bench.redis.data().loses_answers.insert("MULTI".to_owned());
+    bench.redis.set("k:b", "x");
+    let keys = [b"k:a".to_vec(), b"k:b".to_vec()];
+    let tries = (0..9).take_while(|_| bench.reconciler.ask(&keys).is_err()).count();
+    assert!(tries < 9, "it never worked");
+    let found = bench.reconciler.ask(&keys).unwrap();
+    assert!(matches!(found[..], [KeyLifetime::Gone, KeyLifetime::Persists]));
+    assert_eq!(bench.redis.count("MULTI"), 2);
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::NAME;
+use super::dead_report::DeadReport;
 use super::item::field;
 use super::marker::MarkerLookup;
 use crate::queue::{BatchSlots, QueueKeys, QueueLease, WorkBatch};
@@ -24,6 +25,8 @@ pub(super) struct DeleterContext {
     pub(super) counters: Arc<Counters>,
     /// Names from the configuration whose keys hold no hash.
     pub(super) no_hashes: Mutex<HashMap<String, Outage>>,
+    /// What the log says of items on the dead list.
+    pub(super) dead: DeadReport,
 }
 
 /// Memory for commands, which is reused.

@@ -1,6 +1,7 @@
 //! The job `list_to_hash`: items of the work list become fields deleted from hashes, and no
 //! item is lost.
 
+mod dead_report;
 mod deletion;
 mod item;
 mod marker;
@@ -14,7 +15,7 @@ use super::{Job, redis_server};
 use crate::config::ListToHashConfig as Section;
 use crate::error::{ConfigFault, Fault};
 use crate::pipeline;
-use crate::queue::{BatchSlots, QueueKeys, QueueLease, Taker};
+use crate::queue::{BatchSlots, QueueKeys, QueueLease, Taker, Targets};
 use crate::redis::{Health, Link};
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
@@ -71,10 +72,13 @@ impl Job for ListToHash {
             lease: lease.clone(),
             counters: Arc::clone(&self.counters),
             no_hashes: Mutex::new(HashMap::new()),
+            dead: dead_report::DeadReport::default(),
         });
+        let targets = Targets::of(&ar, hashes);
         let source = source::Batches {
-            taker: Taker::start(NAME, &list, &list_health, keys, slots, &lease)?,
+            taker: Taker::start(NAME, &list, &list_health, keys, slots, &lease, targets)?,
             counters: Arc::clone(&self.counters),
+            dead: shared.dead.clone(),
         };
         log::info!(
             "{NAME}: running, for each item of {list_key} on {list} the user's field of each hash on {ar} is \

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::NAME;
+use super::dead_report::DeadReport;
 use crate::error::Fault;
 use crate::pipeline::{self, PolledTask};
 use crate::plural::counted;
@@ -16,6 +17,7 @@ use crate::report::Counters;
 pub(super) struct Batches {
     pub(super) taker: Taker,
     pub(super) counters: Arc<Counters>,
+    pub(super) dead: DeadReport,
 }
 
 impl pipeline::Source for Batches {
@@ -29,6 +31,7 @@ impl pipeline::Source for Batches {
             items.push(PolledTask { lane: 0, bytes: batch.bytes(), task: Mutex::new(Some(batch)) });
         }
         self.counters.lag.store(self.taker.waiting(), Relaxed);
+        self.dead.log_if_due(Instant::now());
         let taken_over = self.taker.taken_over();
         if taken_over > 0 {
             self.counters.taken_over.fetch_add(taken_over, Relaxed);
@@ -42,6 +45,7 @@ impl pipeline::Source for Batches {
     }
 
     fn finish(&mut self, _until: Instant) {
+        self.dead.log_rest();
         let handed_back = self.taker.end();
         if handed_back > 0 {
             log::info!("{NAME}: put {} back on the work list", counted(handed_back, "unfinished item"));

@@ -49,12 +49,20 @@ impl Bench {
             lease: lease.clone(),
             counters: Arc::clone(&counters),
             no_hashes: Mutex::default(),
+            dead: dead_report::DeadReport::default(),
         });
-        let taker = Taker::start(NAME, &list.server(), &list.health(), keys, slots, &lease).unwrap();
+        let targets = Targets::default();
+        let taker = Taker::start(NAME, &list.server(), &list.health(), keys, slots, &lease, targets).unwrap();
         let markers = markers.map(|on| MarkerSettings::new(on.server(), &ar.server(), "K:".to_owned()));
         let markers = markers.map(|markers| markers.for_worker());
         let worker = Deleter::new(ar.link(), list.link(), markers, Arc::clone(&shared));
-        let bench = Self { list, ar, source: source::Batches { taker, counters }, worker, shared };
+        let bench = Self {
+            list,
+            ar,
+            source: source::Batches { taker, counters, dead: shared.dead.clone() },
+            worker,
+            shared,
+        };
         for hash in ["h1", "h2"] {
             bench.ar.set_fields(hash, &[("7", "x"), ("8", "x"), ("9", "x")]);
         }
@@ -285,6 +293,40 @@ fn a_batch_that_was_taken_over_is_not_done() {
         assert_eq!((bench.left(), bench.unfinished()), (both(left), 0));
         assert_eq!(bench.counted()[0], u64::from(!is_taken_over));
     }
+}
+
+/// The answer to the deletion of a batch list was lost, and no heartbeat was accepted for a while: the list
+/// is gone because the batch is done, although nobody else is there.
+#[test]
+fn a_batch_whose_deletion_had_no_answer_is_done() {
+    let mut bench = Bench::of(None, Duration::from_millis(600));
+    let task = bench.polls(&["K:7_1", "K:8_1"]);
+    bench.list.data().loses_answers.insert("DEL".to_owned());
+    assert_eq!(bench.worker.work(&task), Err(Fault::RetryLogged));
+    bench.list.data().loses_answers.clear();
+    bench.list.data().refuses.insert("SET".to_owned(), "OOM command not allowed".to_owned());
+    wait_until("the lease ends", || bench.shared.lease.term().is_none());
+    std::thread::sleep(Duration::from_millis(300));
+    bench.list.data().refuses.clear();
+    wait_until("it is done", || bench.worker.work(&task).is_ok());
+    assert_eq!((bench.counted()[0], bench.unfinished()), (2, 0));
+}
+
+/// Items can be missing without another pandad: the server has lost its data.
+#[test]
+fn another_pandad_is_named_only_where_one_is() {
+    let mut bench = Bench::new();
+    let task = bench.polls(&["K:7_1"]);
+    let task = task.lock().unwrap();
+    let (batch, keys) = (task.as_ref().unwrap(), QueueKeys::new(LIST));
+    let mut link = bench.list.link();
+    let mut has_other = || link.once(|connection| batch.has_other_instance(connection, &keys)).unwrap();
+    assert!(!has_other(), "it is alone");
+    let instance = bench.list.fields(&keys.instances()).remove(0);
+    bench.list.set_fields(&keys.instances(), &[(&instance, "1"), ("other", "1")]);
+    assert!(has_other());
+    bench.list.remove(&keys.instances());
+    assert!(!has_other(), "the register is gone, too");
 }
 
 /// What is left at the end goes back, and what others left behind is counted.

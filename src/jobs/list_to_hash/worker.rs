@@ -19,8 +19,6 @@ use crate::redis::{Link, Requests, Value, cmd};
 const NO_FIELD_REASON: &str = "no field after the last ':'";
 /// The approximate size of the commands in one packet.
 const PACKET_BYTES: usize = 4 << 20;
-/// How many bytes of an item the log shows.
-const LOGGED_ITEM_BYTES_MAX: usize = 100;
 
 /// One worker, with its connections.
 pub(super) struct Deleter {
@@ -46,7 +44,13 @@ impl pipeline::Worker for Deleter {
         let mut task = task.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(batch) = task.as_mut() else { return Ok(((), 0)) };
         if !batch.is_held(&self.shared.lease) {
+            let before = batch.items.len();
             self.reread(batch)?;
+            let missing = before.saturating_sub(batch.items.len());
+            if missing > 0 {
+                let done = self.explain_missing(batch, missing)?;
+                self.shared.counters.done.fetch_add(done, Relaxed);
+            }
         }
         if !batch.items.is_empty() {
             let readable: Vec<&[u8]> = batch.items.iter().filter(|item| field(item).is_some()).collect();
@@ -79,16 +83,31 @@ impl Deleter {
     /// Reads the batch list again. Another pandad may have taken the batch over, if this pandad was
     /// suspended or the list's server did not answer for longer than a heartbeat counts.
     fn reread(&mut self, batch: &mut WorkBatch) -> Result<(), Fault> {
-        let (lease, before) = (&self.shared.lease, batch.items.len());
+        let lease = &self.shared.lease;
         if !self.list.doing("read").with_retry(|connection| batch.reread(lease, connection))? {
             // The heartbeat thread logs the reason.
             return Err(Fault::RetryLogged);
         }
-        if batch.items.len() < before {
-            let lost = counted(before - batch.items.len(), "item");
-            log::info!("{NAME}: another pandad took over {lost} while this one sent no heartbeat");
-        }
         Ok(())
+    }
+
+    /// Logs why items of a batch are no longer on its list. Returns how many of these this pandad has done.
+    fn explain_missing(&mut self, batch: &WorkBatch, missing: usize) -> Result<u64, Fault> {
+        if batch.items.is_empty() && batch.has_delete_sent() {
+            // The server has carried out the deletion, whose answer was lost.
+            return Ok(missing as u64);
+        }
+        let (keys, items) = (&self.shared.keys, counted(missing, "item"));
+        let link = self.list.doing("read");
+        if link.with_retry(|connection| batch.has_other_instance(connection, keys))? {
+            log::info!("{NAME}: another pandad took over {items} while this one sent no heartbeat");
+        } else {
+            log::error!(
+                "{NAME}: {items} of a batch are gone from the list's server, and no other pandad works on \
+                 the list: the server has lost data, by a restart, a failover or a FLUSHALL"
+            );
+        }
+        Ok(0)
     }
 
     /// Deletes the fields of the items from every hash.
@@ -148,25 +167,13 @@ impl Deleter {
         let answers =
             self.list.doing("dead list").with_retry(|connection| connection.demand_all(&requests))?;
         self.shared.counters.dead.fetch_add(unreadable.len() as u64, Relaxed);
+        let length = match answers.first() {
+            Some(Value::Int(length)) => u64::try_from(*length).unwrap_or(0),
+            _ => 0,
+        };
         let first = unreadable.first().copied().unwrap_or_default();
-        let shown = first.get(..LOGGED_ITEM_BYTES_MAX).unwrap_or(first).escape_ascii();
-        log::warn!(
-            "{NAME}: put {} on the dead list, {NO_FIELD_REASON}; the first is \"{shown}\"; \
-             'pandad dead FILE list' shows the dead list",
-            counted(unreadable.len(), "item")
-        );
-        if let Some(Value::Int(length)) = answers.first()
-            && let Some(dropped) = u64::try_from(*length)
-                .unwrap_or(0)
-                .checked_sub(DEAD_LIST_ITEMS_MAX)
-                .filter(|count| *count > 0)
-        {
-            log::error!(
-                "{NAME}: the dead list is full: {} dropped, the oldest first; \
-                 'pandad dead FILE retry' or 'drop' makes room",
-                counted(dropped, "item")
-            );
-        }
+        let dropped = length.saturating_sub(DEAD_LIST_ITEMS_MAX);
+        self.shared.dead.record(unreadable.len(), first, NO_FIELD_REASON, dropped);
         Ok(())
     }
 }

@@ -26,8 +26,13 @@ fn keys() -> QueueKeys {
 
 impl Instance {
     fn of(redis: &FakeRedis) -> Self {
+        Self::with_targets(redis, Targets::default())
+    }
+
+    fn with_targets(redis: &FakeRedis, targets: Targets) -> Self {
         let (slots, lease) = (BatchSlots::new(4), QueueLease::new(TTL));
-        let taker = Taker::start("test", &redis.server(), &redis.health(), keys(), slots.clone(), &lease);
+        let taker =
+            Taker::start("test", &redis.server(), &redis.health(), keys(), slots.clone(), &lease, targets);
         let instance = Self { taker: taker.unwrap(), slots, lease };
         wait_until("the first heartbeat", || instance.lease.term().is_some());
         instance

@@ -34,6 +34,31 @@ fn items_stand_on_a_batch_list_until_they_are_done() {
     assert_eq!(items(&instance.takes()), ["d"]);
 }
 
+/// Two instances with different hashes would do a part of the items each, and nobody would notice. Both say
+/// so, while both live.
+#[test]
+fn instances_that_delete_from_other_hashes_notice_each_other() {
+    let redis = FakeRedis::start();
+    let of = |hashes: &[&str]| {
+        let hashes: Vec<String> = hashes.iter().map(|hash| (*hash).to_owned()).collect();
+        let mut instance = Instance::with_targets(&redis, Targets::of(&redis.server(), &hashes));
+        assert!(instance.taker.take(Instant::now()).is_none());
+        instance
+    };
+    let differing = |instance: &mut Instance| {
+        instance.taker.scan_now();
+        assert!(instance.taker.take(Instant::now()).is_none());
+        instance.taker.differing()
+    };
+    let (mut one, mut same) = (of(&["a", "b"]), of(&["b", "a"]));
+    assert_eq!((differing(&mut one), differing(&mut same)), (0, 0));
+    let mut other = of(&["a", "c"]);
+    assert_eq!([&mut one, &mut same, &mut other].map(differing), [1, 1, 2]);
+    assert_eq!(redis.fields(&keys().targets()).len(), 3);
+    other.taker.end();
+    assert_eq!((differing(&mut one), redis.fields(&keys().targets()).len()), (0, 2));
+}
+
 /// Nothing is lost, doubled or out of order, however many there are; the state line knows what is left.
 #[test]
 fn a_long_list_is_taken_in_batches() {
@@ -128,6 +153,23 @@ fn a_move_without_an_answer_is_looked_into() {
     assert_eq!(instance.slots.used(), 5, "the server may still move something to the first list");
 }
 
+/// Proxies such as twemproxy do not know the command, and nothing would ever be taken, untold.
+#[test]
+fn a_server_that_moves_nothing_is_told() {
+    let redis = FakeRedis::start();
+    let mut instance = Instance::of(&redis);
+    redis.data().loses_answers.insert("BLMOVE".to_owned());
+    let until = Instant::now() + LONG;
+    while !instance.taker.closed_moves_logged() {
+        assert!(Instant::now() < until, "it is not told");
+        assert!(instance.taker.take(Instant::now() + Duration::from_millis(50)).is_none());
+    }
+    redis.data().loses_answers.clear();
+    redis.push(LIST, &["a"]);
+    assert_eq!(items(&instance.takes()), ["a"], "it tries again for ever");
+    assert!(!instance.taker.closed_moves_logged());
+}
+
 /// As above, and the instance ends before it has looked: others must be able to find the item.
 #[test]
 fn an_instance_that_is_not_sure_stays_in_the_register() {
@@ -163,7 +205,8 @@ fn the_last_heartbeat_is_waited_for() {
     let redis = FakeRedis::start();
     redis.push(LIST, &["a"]);
     let (slots, lease) = (BatchSlots::new(4), QueueLease::new(Duration::from_millis(900)));
-    let taker = Taker::start("test", &redis.server(), &redis.health(), keys(), slots, &lease);
+    let taker =
+        Taker::start("test", &redis.server(), &redis.health(), keys(), slots, &lease, Targets::default());
     let mut taker = taker.unwrap();
     wait_until("a heartbeat", || redis.count("SET") > 0);
     redis.data().slow.insert("SET".to_owned(), Duration::from_millis(400));
@@ -265,7 +308,9 @@ fn heartbeats_follow_each_other() {
     let redis = FakeRedis::start();
     redis.data().refuses.insert("SET".to_owned(), "OOM command not allowed".to_owned());
     let (slots, lease) = (BatchSlots::new(1), QueueLease::new(Duration::from_secs(2)));
-    let _taker = Taker::start("test", &redis.server(), &redis.health(), keys(), slots, &lease).unwrap();
+    let _taker =
+        Taker::start("test", &redis.server(), &redis.health(), keys(), slots, &lease, Targets::default())
+            .unwrap();
     wait_until("it is tried again", || redis.count("SET") > 2);
     assert!(lease.term().is_none());
     redis.data().refuses.clear();

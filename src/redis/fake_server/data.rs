@@ -37,6 +37,10 @@ pub struct FakeData {
     pub slow: BTreeMap<String, Duration>,
     /// Whether the server says that it is a replica.
     pub is_replica: bool,
+    /// The master that the server watches, if it is a Sentinel.
+    pub sentinel_of: Option<String>,
+    /// Somebody writes this text to this key just before the next transaction.
+    pub writes_before_exec: Option<(String, String)>,
     /// Keys that have expired, and that the server has not noticed yet.
     pub unnoticed: BTreeSet<Bytes>,
     /// The server is paused before the PTTL with this number: it says of expired keys that they are gone. A
@@ -54,6 +58,7 @@ pub(super) enum Reply {
     NilArray,
     Int(i64),
     Bulk(Bytes),
+    Status(&'static str),
     Array(Vec<Reply>),
     Error(String),
     /// The answers are written already.
@@ -134,6 +139,10 @@ impl FakeData {
         let key = args.first().cloned().unwrap_or_default();
         Ok(match name {
             "PING" | "AUTH" | "SELECT" | "CLIENT" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" => Reply::Ok,
+            "ROLE" if let Some(master) = &self.sentinel_of => Reply::Array(vec![
+                Reply::Bulk(b"sentinel".to_vec()),
+                Reply::Array(vec![Reply::Bulk(master.clone().into_bytes())]),
+            ]),
             "ROLE" => Reply::Array(vec![Reply::Bulk(if self.is_replica {
                 b"slave".to_vec()
             } else {
@@ -146,6 +155,13 @@ impl FakeData {
             "EXISTS" => Reply::Int(args.iter().filter(|key| self.keys.contains_key(*key)).count() as i64),
             "DEL" => Reply::Int(args.iter().filter(|key| self.remove(key)).count() as i64),
             "GET" | "SET" | "PTTL" | "PEXPIRE" => return self.on_text(name, key, args),
+            "TYPE" => Reply::Status(match self.keys.get(&key) {
+                None => "none",
+                Some(FakeValue::Text(_)) => "string",
+                Some(FakeValue::List(_)) => "list",
+                Some(FakeValue::Hash(_)) => "hash",
+                Some(FakeValue::Sorted(_)) => "zset",
+            }),
             "RENAMENX" => match self.keys.contains_key(&args[1]) {
                 true => Reply::Int(0),
                 false => {
@@ -308,6 +324,7 @@ pub(super) fn encode(reply: &Reply, out: &mut Bytes) {
         Reply::Ok => out.extend_from_slice(b"+OK\r\n"),
         Reply::Nil => out.extend_from_slice(b"$-1\r\n"),
         Reply::NilArray => out.extend_from_slice(b"*-1\r\n"),
+        Reply::Status(word) => out.extend_from_slice(format!("+{word}\r\n").as_bytes()),
         Reply::Int(number) => out.extend_from_slice(format!(":{number}\r\n").as_bytes()),
         Reply::Error(text) => out.extend_from_slice(format!("-{text}\r\n").as_bytes()),
         Reply::Bulk(bytes) => {

@@ -1,5 +1,6 @@
 //! What follows from each reply to a packet. Pure: the caller has the clock.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::{
@@ -102,7 +103,8 @@ impl ProbeSchedule {
                 return;
             }
         };
-        if let Some(due) = probed.due {
+        // A key that is there was renewed, and did not expire.
+        if let Some(due) = probed.due.filter(|_| left == KEY_GONE) {
             let late = self.context.clock.at(now).saturating_sub(due);
             self.lateness.record(Duration::from_micros(late));
         }
@@ -138,7 +140,7 @@ impl ProbeSchedule {
             }
         } else if left == KEY_GONE && self.may_await(now) {
             if !is_awaited {
-                context.awaited.begin(key, false);
+                context.awaited.begin(key, None);
             }
             context.awaited.record_gone(key, context.canary.number());
         } else {
@@ -156,14 +158,18 @@ impl ProbeSchedule {
                     self.deadlines.record_seen(&self.context.canary.name(self.context.canary.number()));
                     self.deadlines.end_sweep();
                     self.context.handoff.record_sweep();
+                    self.context.has_swept.store(true, Relaxed);
                 }
             }
-            Some(CommandReply::Refused(why)) => self.denied.deny(
-                ProbeCommand::Scan,
-                now,
-                "SCAN is refused, so keys whose deadlines were not announced may be late",
-                &why,
-            ),
+            Some(CommandReply::Refused(why)) => {
+                self.context.has_swept.store(true, Relaxed);
+                self.denied.deny(
+                    ProbeCommand::Scan,
+                    now,
+                    "SCAN is refused, so keys whose deadlines were not announced may be late",
+                    &why,
+                );
+            }
             _ => {}
         }
     }

@@ -1,6 +1,7 @@
 use crate::expiry::context::tests::{context, context_on};
 
 use super::*;
+use crate::expiry::key_events::{self, KeyEvent};
 use crate::redis::Value;
 
 fn names(packet: &ProbePacket) -> Vec<&[u8]> {
@@ -50,6 +51,39 @@ fn while_pttl_is_denied_nothing_is_asked() {
         let packet = schedule.compose(now + Duration::from_secs(60));
         assert_eq!((names(&packet), packet.scan.is_some()), (vec![b"k:c".as_slice()], true));
     }
+}
+
+/// A key that was renewed or made permanent after its deadline had become due did not expire.
+#[test]
+fn only_keys_that_expired_are_late() {
+    let (context, _owner) = context(Reconciliation::Off);
+    let now = Instant::now();
+    let mut schedule = ProbeSchedule::new(&context, now);
+    context.clock.record(now, now, 1_000_000_000);
+    let mut late_after = |left: i64| {
+        let key = ProbedKey { due: Some(991_000_000), ..probed("k:a") };
+        schedule.on_pttl_reply(key, Some(CommandReply::Integer(left)), now);
+        schedule.lateness.worst(now, Duration::ZERO)
+    };
+    assert_eq!([5000, -1, KEY_GONE].map(&mut late_after), [0, 0, 9_000_000]);
+}
+
+/// A paused server says at once that a key is gone, and announces it only after the pause.
+#[test]
+fn an_event_that_comes_late_is_late() {
+    let (context, _owner) = context(Reconciliation::Off);
+    let now = Instant::now();
+    let mut schedule = ProbeSchedule::new(&context, now);
+    context.clock.record(now, now, 1_000_000_000);
+    let event = KeyEvent::of_channel("__keyevent@0__:expired").unwrap();
+    for (key, due) in [(b"k:late", Some(991_000_000)), (b"k:none", None)] {
+        context.awaited.begin(key, due);
+        key_events::receive(&context, event, key);
+    }
+    let time = TimeAsked { sent: now, received: now };
+    schedule.record_replies(ProbePacket::default(), Vec::new(), time, now);
+    let late = context.counters.late_us.load(Relaxed);
+    assert!((9_000_000..60_000_000).contains(&late), "{late}");
 }
 
 #[test]
@@ -254,7 +288,7 @@ fn memory_is_lent_once() {
         // The other threads take what they may have.
         for n in 0..4000 {
             context.inbox.put(&name(n));
-            context.awaited.begin(&name(round * 4000 + n), true);
+            context.awaited.begin(&name(round * 4000 + n), Some(0));
         }
         if round == 20 {
             while !context.inbox.take(9999, now).keys.is_empty() {}
