@@ -1,5 +1,7 @@
 //! Rules between keys and between sections, checked after every key has been read.
 
+mod tls;
+
 use std::path::PathBuf;
 
 use super::choices::{
@@ -19,6 +21,7 @@ pub fn run(r: &mut ConfigReader) {
         zookeeper(r);
         template(r);
         crate_can_filter(r);
+        tls::kafka(r);
         log_is_apart(r);
         log_names_fit(r);
         rotated_files_fit(r);
@@ -29,6 +32,9 @@ pub fn run(r: &mut ConfigReader) {
         server_is_named(r, &keys::REDIS_EXPIRE, clear || looks_for_markers(r));
         server_is_named(r, &keys::REDIS_LIST, clear || server);
         server_is_named(r, &keys::REDIS_AR, server);
+        for server in [&keys::REDIS_EXPIRE, &keys::REDIS_LIST, &keys::REDIS_AR] {
+            tls::redis(r, server);
+        }
     }
 }
 

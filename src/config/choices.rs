@@ -99,6 +99,35 @@ impl Choice for ClientChoice {
     ];
 }
 
+/// `kafka['security']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KafkaSecurity {
+    /// Everyone on the way can read and change what is sent.
+    Plaintext,
+    /// TLS.
+    Ssl,
+}
+
+impl Choice for KafkaSecurity {
+    const WORDS: &'static [Word<Self>] = &[("plaintext", Self::Plaintext, ""), ("ssl", Self::Ssl, "TLS")];
+}
+
+/// `X['tls_verify']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVerify {
+    /// The authority, the dates and the name.
+    Full,
+    /// Any name will do.
+    Ca,
+}
+
+impl Choice for TlsVerify {
+    const WORDS: &'static [Word<Self>] = &[
+        ("full", Self::Full, "authority, dates and name"),
+        ("ca", Self::Ca, "the name is not, so any certificate of the authority will do"),
+    ];
+}
+
 /// `kafka['membership']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Membership {

@@ -28,6 +28,24 @@ pub fn name(text: &str) -> Converted<String> {
     Ok(text.to_owned())
 }
 
+/// The SHA-256 of a certificate, also as openssl prints it; nothing for an empty text.
+pub fn pin_or_none(text: &str) -> Converted<Option<[u8; 32]>> {
+    let expected = || "the SHA-256 of a certificate is expected: 64 hexadecimal digits".to_owned();
+    let digits: Vec<u8> = text.trim().bytes().filter(|byte| *byte != b':').collect();
+    if digits.is_empty() {
+        return Ok(None);
+    }
+    let mut pin = [0; 32];
+    if digits.len() != 2 * pin.len() {
+        return Err(expected());
+    }
+    for (byte, pair) in pin.iter_mut().zip(digits.chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.contains('+'));
+        *byte = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()).ok_or_else(expected)?;
+    }
+    Ok(Some(pin))
+}
+
 /// A whole number within bounds.
 pub fn number(text: &str, range: NumberRange) -> Converted<u64> {
     digits(text.trim()).filter(|number| range.holds(*number)).ok_or_else(|| {

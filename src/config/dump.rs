@@ -13,6 +13,7 @@ impl Config {
         if let Some(job) = &self.kafka_to_file {
             job.print(&mut out);
             job.kafka.print(&mut out);
+            job.kafka.tls.print(&mut out, &keys::KAFKA_TLS);
             job.log_file.print(&mut out);
         }
         if let Some(job) = &self.expired_to_list {

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::choices::{self, Choice, HttpAddress, StartPolicy, TopicSelection};
+use super::choices::{self, Choice, StartPolicy, TopicSelection};
 use super::convert::{self, in_bytes, in_seconds};
 use super::key::{NumberRange, ValueKind};
 use crate::line_template::LineTemplate;
@@ -15,8 +15,15 @@ use crate::path_template::PathTemplate;
 use crate::pattern::{HeaderPattern, Pattern};
 use crate::time_zone::NamedZone;
 
+mod addresses;
+
+pub use addresses::{brokers, host_names, http_address};
+
 /// The text that is printed in place of a password. It is refused as a password.
 pub const MASK: &str = "********";
+
+/// The SHA-256 of a certificate.
+pub type Pin = [u8; 32];
 
 /// Any text; blanks are part of it.
 pub const fn text() -> ValueKind<String> {
@@ -241,6 +248,17 @@ pub const fn path_or_none() -> ValueKind<PathBuf> {
     }
 }
 
+/// The SHA-256 of a certificate; an empty text means none.
+pub const fn pin_or_none() -> ValueKind<Option<Pin>> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| convert::pin_or_none(text),
+        write: |pin| pin.iter().flatten().map(|byte| format!("{byte:02x}")).collect(),
+        values: |_| "64 hexadecimal digits, with or without colons, empty for none".into(),
+        is_secret: false,
+    }
+}
+
 /// A time zone.
 pub const fn zone() -> ValueKind<NamedZone> {
     ValueKind {
@@ -264,42 +282,6 @@ pub const fn stderr_or_file() -> ValueKind<String> {
         },
         values: |_| "`stderr`, or a path".into(),
         ..text()
-    }
-}
-
-/// An address to listen at.
-pub const fn http_address() -> ValueKind<HttpAddress> {
-    ValueKind {
-        range: NumberRange::ANY,
-        read: |text, context| convert::http_address(text, context.base),
-        write: HttpAddress::to_string,
-        values: |_| "an IP address and a port, as `127.0.0.1:9750`, or `unix:PATH`; empty for off".into(),
-        is_secret: false,
-    }
-}
-
-/// Names of hosts, or none.
-pub const fn host_names() -> ValueKind<Vec<String>> {
-    ValueKind {
-        range: NumberRange::ANY,
-        read: |text, _| convert::host_names(text),
-        write: |names| names.join(","),
-        values: |_| "names separated by commas, empty for none".into(),
-        is_secret: false,
-    }
-}
-
-/// Kafka brokers.
-pub const fn brokers() -> ValueKind<Vec<String>> {
-    ValueKind {
-        range: NumberRange::ANY,
-        read: |text, _| convert::brokers(text),
-        write: |brokers| brokers.join(","),
-        values: |_| {
-            let port = convert::BROKER_PORT;
-            format!("`host`, `host:port` or `[v6]:port`, separated by commas; without a port {port}")
-        },
-        is_secret: false,
     }
 }
 

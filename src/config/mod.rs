@@ -28,13 +28,13 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub use choices::{
-    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, HttpAddress, Membership, NewlinePolicy,
-    OffsetLocation, PathTime, ReadIsolation, ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy,
-    TombstonePolicy, TopicSelection,
+    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, HttpAddress, KafkaSecurity, Membership,
+    NewlinePolicy, OffsetLocation, PathTime, ReadIsolation, ReconcileMode, RotationPeriod, StartPolicy,
+    SyncPolicy, TlsVerify, TombstonePolicy, TopicSelection,
 };
 pub use settings::{
     Config, DaemonConfig, ExpiredToListConfig, KafkaConfig, KafkaToFileConfig, ListToHashConfig,
-    LogFileConfig, MarkerSource, RedisAddress, RedisConfig,
+    LogFileConfig, MarkerSource, RedisAddress, RedisConfig, TlsConfig,
 };
 
 use crate::error::Error;
@@ -130,7 +130,8 @@ fn parse(mut reader: ConfigReader, path: &Path) -> Result<Config, Error> {
 }
 
 fn kafka_to_file(r: &mut ConfigReader) -> Option<KafkaToFileConfig> {
-    let kafka = KafkaConfig::read(r).map(|kafka| match kafka.offsets {
+    let tls = TlsConfig::read(r, &keys::KAFKA_TLS);
+    let kafka = KafkaConfig::read(r, tls).map(|kafka| match kafka.offsets {
         // A group whose offsets are in ZooKeeper has no members.
         OffsetLocation::ZooKeeper => KafkaConfig { membership: Membership::Standalone, ..kafka },
         OffsetLocation::Kafka => kafka,

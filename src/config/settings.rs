@@ -1,22 +1,26 @@
 //! The typed values of a configuration, each with the key that it comes from.
 
-use std::fmt;
+mod redis_server;
+mod tls;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::choices::{
-    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, HttpAddress, Membership, NewlinePolicy,
-    OffsetLocation, PathTime, ReadIsolation, ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy,
-    TombstonePolicy, TopicSelection,
+    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, HttpAddress, KafkaSecurity, Membership,
+    NewlinePolicy, OffsetLocation, PathTime, ReadIsolation, ReconcileMode, RotationPeriod, StartPolicy,
+    SyncPolicy, TombstonePolicy, TopicSelection,
 };
 use super::key::{KeyFacts, KeyList};
-use super::keys::{self, RedisKeys};
+use super::keys;
 use super::printer::InvPrinter;
 use super::reader::ConfigReader;
 use crate::line_template::LineTemplate;
 use crate::path_template::PathTemplate;
 use crate::pattern::{HeaderPattern, Pattern};
 use crate::time_zone::NamedZone;
+pub use redis_server::{RedisAddress, RedisConfig};
+pub use tls::TlsConfig;
 
 /// Makes a struct of fields that each name their key, with the list of these keys and the functions that
 /// read and print the fields. Fields after `with` do not come from a key: `read` takes them as arguments.
@@ -63,6 +67,7 @@ pub(super) const KEYS: KeyList = KeyList(GROUPS);
 const GROUPS: &[&[KeyFacts]] = &[
     KafkaToFileConfig::KEYS,
     KafkaConfig::KEYS,
+    &keys::KAFKA_TLS.facts(),
     LogFileConfig::KEYS,
     ExpiredToListConfig::KEYS,
     &keys::REDIS_EXPIRE.facts(),
@@ -176,6 +181,12 @@ settings! {
         pub full_disk: Duration = keys::FULL_DISK,
         /// Whether records of unfinished and aborted transactions are read.
         pub isolation: ReadIsolation = keys::ISOLATION,
+        /// How the brokers' listeners are reached.
+        pub security: KafkaSecurity = keys::SECURITY,
+    }
+    with {
+        /// Whom to trust, and which certificate to show.
+        pub tls: TlsConfig,
     }
 }
 
@@ -312,90 +323,4 @@ pub struct MarkerSource {
     pub expire: RedisConfig,
     /// Only items that begin with this prefix are markers; empty means every item.
     pub prefix: String,
-}
-
-/// One Redis server of `[redis_env_section]`.
-#[derive(Clone, PartialEq)]
-pub struct RedisConfig {
-    /// Where the server listens.
-    pub address: RedisAddress,
-    /// The user in the access list; empty means the default user.
-    pub user: String,
-    /// The password; empty means none.
-    pub password: String,
-    /// Number of the database.
-    pub database: u32,
-    /// The longest time that opening a connection may take.
-    pub connect_timeout: Duration,
-}
-
-impl RedisConfig {
-    /// Reads the keys of one server, even if no job needs it.
-    pub(super) fn read(reader: &mut ConfigReader, keys: &RedisKeys) -> Option<Self> {
-        let is_unix = reader.get(&keys.socket_type);
-        let socket = reader.get(&keys.socket);
-        let host = reader.get(&keys.host);
-        let port = reader.get(&keys.port);
-        let user = reader.get(&keys.user);
-        let password = reader.get(&keys.password);
-        let database = reader.get(&keys.database);
-        let connect_timeout = reader.get(&keys.timeout);
-        Some(Self {
-            address: if is_unix? {
-                RedisAddress::Unix(socket?)
-            } else {
-                RedisAddress::Tcp { host: host?, port: port? }
-            },
-            user: user?,
-            password: password?,
-            database: database?,
-            connect_timeout: connect_timeout?,
-        })
-    }
-
-    pub(super) fn print(&self, out: &mut InvPrinter, keys: &RedisKeys) {
-        match &self.address {
-            RedisAddress::Tcp { host, port } => {
-                out.put(&keys.socket_type, &false);
-                out.put(&keys.host, host);
-                out.put(&keys.port, port);
-            }
-            RedisAddress::Unix(path) => {
-                out.put(&keys.socket_type, &true);
-                out.put(&keys.socket, path);
-            }
-        }
-        out.put(&keys.user, &self.user);
-        out.put(&keys.password, &self.password);
-        out.put(&keys.database, &self.database);
-        out.put(&keys.timeout, &self.connect_timeout);
-    }
-}
-
-// Debug is written by hand, so that no log line or test output can hold the password.
-impl fmt::Debug for RedisConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let password = if self.password.is_empty() { "none" } else { "set" };
-        f.debug_struct("RedisConfig")
-            .field("address", &self.address)
-            .field("user", &self.user)
-            .field("password", &format_args!("{password}"))
-            .field("database", &self.database)
-            .field("connect_timeout", &self.connect_timeout)
-            .finish()
-    }
-}
-
-/// Where a Redis server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RedisAddress {
-    /// Over TCP.
-    Tcp {
-        /// Name or address, an IPv6 address without brackets.
-        host: String,
-        /// Port number.
-        port: u16,
-    },
-    /// Through a socket in the file system, by its absolute path.
-    Unix(PathBuf),
 }

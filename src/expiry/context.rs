@@ -202,6 +202,7 @@ pub(super) mod tests {
             connect_timeout: Duration::from_secs(10),
             client_name: String::new(),
             left_out: crate::redis::LeftOutCommands::default(),
+            tls: None,
         };
         let watched = WatchedServer::new("test", server, &Conditions::default());
         let config = WatchConfig {

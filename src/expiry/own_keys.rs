@@ -67,6 +67,7 @@ mod tests {
             connect_timeout: Duration::ZERO,
             client_name: String::new(),
             left_out: crate::redis::LeftOutCommands::default(),
+            tls: None,
         };
         let names = OwnKeys::new("work", &server(ServerAddress::Tcp("10.0.0.7".to_owned(), 6379)), "USER_7");
         assert_eq!(names.lease(), "pandad:expiry:work:10.0.0.7:6379/3/USER_7:lease");

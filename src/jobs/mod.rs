@@ -8,12 +8,13 @@ mod list_to_hash;
 use std::sync::Arc;
 
 use crate::config::{
-    ClientChoice, Config, FileFormat, KafkaToFileConfig, LogFileConfig, NewlinePolicy, OffsetLocation,
-    ReadIsolation, RedisAddress, RedisConfig, TombstonePolicy,
+    ClientChoice, Config, FileFormat, KafkaSecurity, KafkaToFileConfig, LogFileConfig, NewlinePolicy,
+    OffsetLocation, ReadIsolation, RedisAddress, RedisConfig, TlsConfig, TlsVerify, TombstonePolicy,
 };
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::{Cluster, FetcherKind, VersionsSeen};
 use crate::logfile::line::{LineFormat, LineFormatter, RecordFilter};
+use crate::net::{TlsClient, TlsSettings};
 use crate::redis::{LeftOutCommands, RedisServer, ServerAddress};
 use crate::report::Counters;
 use crate::shutdown::Stop;
@@ -93,6 +94,7 @@ pub fn redis_server(name: &'static str, redis: &RedisConfig, client: &str) -> Re
         connect_timeout: redis.connect_timeout,
         client_name: client.to_owned(),
         left_out: LeftOutCommands::default(),
+        tls: redis.encrypted.then(|| tls_client(&redis.tls)),
     }
 }
 
@@ -106,7 +108,19 @@ pub fn kafka_cluster(section: &KafkaToFileConfig, silent: bool) -> Cluster {
         read_committed: section.kafka.isolation == ReadIsolation::ReadCommitted,
         silent,
         versions_seen: VersionsSeen::default(),
+        tls: (section.kafka.security == KafkaSecurity::Ssl).then(|| tls_client(&section.kafka.tls)),
     }
+}
+
+fn tls_client(tls: &TlsConfig) -> TlsClient {
+    TlsClient::new(TlsSettings {
+        ca: tls.ca.clone(),
+        certificate: tls.certificate.clone(),
+        key: tls.key.clone(),
+        name: tls.name.clone(),
+        any_name: tls.verify == TlsVerify::Ca,
+        pin: tls.pin,
+    })
 }
 
 /// Which client reads for the job `kafka_to_file`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::client::connection::ConnectionLimits;
 use super::client::dialer::Dialer;
 use super::client::versions_seen::VersionsSeen;
+use crate::net::TlsClient;
 
 /// The cluster to connect to.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct Cluster {
     pub silent: bool,
     /// The versions of the brokers. Clones share them.
     pub versions_seen: VersionsSeen,
+    /// Encrypts the connections; `None`: they are plain.
+    pub tls: Option<TlsClient>,
 }
 
 /// The time limit for ApiVersions if the brokers did not answer it before. A broker that only hangs
@@ -30,7 +33,9 @@ const KNOWN_SILENCE_TIMEOUT: Duration = Duration::from_millis(80);
 impl Cluster {
     /// Opens connections to this cluster.
     pub(crate) fn dialer(&self) -> Dialer {
-        Dialer::new(&self.client_id, self.limits()).with_versions_seen(&self.versions_seen)
+        Dialer::new(&self.client_id, self.limits())
+            .with_versions_seen(&self.versions_seen)
+            .with_tls(self.tls.clone())
     }
 
     /// The limits of connections to this cluster.

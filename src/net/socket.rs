@@ -53,7 +53,7 @@ impl Socket {
                 Endpoint::Unix(stream) => stream.read(room),
             };
             match read {
-                Err(error) if is_momentary(&error) => {}
+                Err(error) if will_be_repeated(&error, until) => {}
                 done => return done,
             }
         }
@@ -75,7 +75,7 @@ impl Socket {
             };
             match written {
                 Ok(0) if !bytes.is_empty() => return Err(io::ErrorKind::WriteZero.into()),
-                Err(error) if is_momentary(&error) => {}
+                Err(error) if will_be_repeated(&error, until) => {}
                 done => return done,
             }
         }
@@ -133,6 +133,27 @@ fn better_timeout(set: Duration, left: Duration) -> Option<Duration> {
 }
 
 /// The wait was interrupted by a signal, or the kernel's timeout is over: the time limit decides.
-fn is_momentary(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+///
+/// A process that was stopped and then continued is told of the interruption if the limit has passed
+/// meanwhile: the other side may have answered long ago.
+fn will_be_repeated(error: &io::Error, until: Instant) -> bool {
+    match error.kind() {
+        io::ErrorKind::Interrupted => time_left(until).is_ok(),
+        kind => kind == io::ErrorKind::WouldBlock,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interruption_that_outlasts_the_limit_is_told() {
+        let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+        let repeated = |kind: io::ErrorKind, until| will_be_repeated(&kind.into(), until);
+        assert!(repeated(io::ErrorKind::Interrupted, later) && !repeated(io::ErrorKind::Interrupted, now));
+        // The next look at the time says that it is over.
+        assert!(repeated(io::ErrorKind::WouldBlock, now));
+        assert!(!repeated(io::ErrorKind::ConnectionReset, later));
+    }
 }

@@ -9,25 +9,29 @@ use std::time::Instant;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
+use super::refusal;
 use super::socket::Socket;
 use super::tls_session::TlsSession;
 
-/// A connection to a server. After an error other than a read's `TimedOut` it must not be used any more.
+/// A connection to a server. After an error other than a read's `TimedOut` or
+/// `Interrupted` it must not be used any more.
 #[derive(Debug)]
 pub struct NetStream {
     socket: Socket,
     tls: Option<Box<TlsSession>>,
+    /// Whether the client has a certificate to show.
+    shows_certificate: bool,
 }
 
 impl NetStream {
     /// A plain stream over this connected socket, which must be blocking.
     pub fn tcp(stream: TcpStream) -> Self {
-        Self { socket: Socket::tcp(stream), tls: None }
+        Self { socket: Socket::tcp(stream), tls: None, shows_certificate: false }
     }
 
     /// As [`Self::tcp`], for a Unix socket.
     pub fn unix(stream: UnixStream) -> Self {
-        Self { socket: Socket::unix(stream), tls: None }
+        Self { socket: Socket::unix(stream), tls: None, shows_certificate: false }
     }
 
     /// Encrypts the stream, on which nothing was sent yet. `name` is the one that the server's certificate
@@ -42,6 +46,7 @@ impl NetStream {
         name: ServerName<'static>,
         until: Instant,
     ) -> io::Result<Self> {
+        self.shows_certificate = config.client_auth_cert_resolver.has_certs();
         let session = TlsSession::open(&mut self.socket, config, name, until)?;
         self.tls = Some(Box::new(session));
         Ok(self)
@@ -56,12 +61,15 @@ impl NetStream {
     ///
     /// # Errors
     /// `TimedOut`: nothing came; nothing is lost by it, even of a record that has come in part.
+    /// `Interrupted`: the same, and the process was stopped meanwhile, so the bytes may have come.
     /// `UnexpectedEof`: the connection was cut though the server had not said that no more would come, which
     /// only TLS can tell. `InvalidData` with a [`rustls::Error`]: what came is not the server's, or the
     /// server refuses the client's certificate, which in TLS 1.3 comes this late.
     pub fn read(&mut self, room: &mut [u8], until: Instant) -> io::Result<usize> {
         match &mut self.tls {
-            Some(session) => session.read(&mut self.socket, room, until),
+            Some(session) => session
+                .read(&mut self.socket, room, until)
+                .map_err(|error| refusal::of_answer(error, self.shows_certificate)),
             None => self.socket.read(room, until),
         }
     }
@@ -72,7 +80,9 @@ impl NetStream {
     /// `TimedOut`: some may have been sent. Others are those of the socket.
     pub fn write_all(&mut self, mut bytes: &[u8], until: Instant) -> io::Result<()> {
         if let Some(session) = &mut self.tls {
-            return session.write_all(&mut self.socket, bytes, until);
+            return session
+                .write_all(&mut self.socket, bytes, until)
+                .map_err(|error| refusal::of_answer(error, self.shows_certificate));
         }
         while !bytes.is_empty() {
             let written = self.socket.write(bytes, until)?;

@@ -2,27 +2,27 @@
 
 use std::time::{Duration, Instant};
 
-use redis_crate::io::tcp::TcpSettings;
-use redis_crate::{
-    Client, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError as CrateError, Value,
-    cmd,
-};
+use redis_crate::{Cmd, Value, cmd};
 
-use super::error::{RedisError, was_interrupted};
+use super::answers::AnswerStream;
+use super::error::RedisError;
 use super::foreign_server;
 use super::left_out::LeftOutCommands;
 use super::requests::Requests;
-use super::server::{RedisServer, ServerAddress};
-use crate::resolver;
+use super::server::RedisServer;
 
 /// How long an answer may take. The limit is long enough for another client's slow command, and ends the
 /// wait for a server that hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long each message is waited for that may have come before the connection was lost.
+const LAST_MESSAGES_TIME: Duration = Duration::from_millis(1);
+
 /// A connection to one server. After a [`RedisError::Lost`] it answers nothing any more: a late answer to the
 /// last command would be taken for that to the next.
 pub struct RedisConnection {
-    redis: redis_crate::Connection,
+    stream: AnswerStream,
+    answer_timeout: Duration,
     /// Whether the server has answered that it is a master.
     master: bool,
     opened: Instant,
@@ -40,29 +40,23 @@ impl RedisConnection {
     /// # Errors
     /// `Lost`: no answer. `Refused`: the server refuses the login, or is not ready.
     pub fn open(server: &RedisServer) -> Result<Self, RedisError> {
-        let redis = match &server.address {
-            ServerAddress::Tcp(host, port) => {
-                let until = Instant::now() + server.connect_timeout;
-                let found = resolver::resolve(host, *port, server.connect_timeout);
-                found.map_err(CrateError::from).and_then(|addresses| {
-                    resolver::try_each(&addresses, until, |one, share| {
-                        connect(ConnectionAddr::Tcp(one.ip().to_string(), one.port()), share)
-                    })
-                })
-            }
-            ServerAddress::Unix(path) => connect(ConnectionAddr::Unix(path.clone()), server.connect_timeout),
+        let stream = AnswerStream::open(server)?;
+        let mut connection = Self {
+            stream,
+            answer_timeout: server.connect_timeout,
+            master: false,
+            opened: Instant::now(),
+            owes_answer: false,
+            about: server.to_string(),
+            left_out: server.left_out.clone(),
         };
-        let redis = redis.map_err(RedisError::from)?;
-        redis.set_write_timeout(Some(ANSWER_TIMEOUT)).map_err(RedisError::from)?;
-        let (about, left_out) = (server.to_string(), server.left_out.clone());
-        let opened = Instant::now();
-        let mut connection = Self { redis, master: false, opened, owes_answer: false, about, left_out };
-        connection.set_answer_timeout(server.connect_timeout)?;
         connection.enter(server).map_err(|error| match error {
-            error if error.is_foreign() => foreign_server::look(server).map_or(error, RedisError::Lost),
+            error if error.is_foreign() && server.tls.is_none() => {
+                foreign_server::look(server).map_or(error, RedisError::Lost)
+            }
             error => connection.explain(error),
         })?;
-        connection.set_answer_timeout(ANSWER_TIMEOUT)?;
+        connection.set_answer_timeout(ANSWER_TIMEOUT);
         Ok(connection)
     }
 
@@ -94,14 +88,9 @@ impl RedisConnection {
         Ok(())
     }
 
-    /// Sets the timeout of each of the next answers. A command that blocks on the server must block for
-    /// less than this: otherwise the server could still move an item after nobody waits for its answer any
-    /// more.
-    ///
-    /// # Errors
-    /// `Lost`: the socket is closed.
-    pub fn set_answer_timeout(&self, time: Duration) -> Result<(), RedisError> {
-        self.redis.set_read_timeout(Some(time)).map_err(RedisError::from)
+    /// Sets the time limit of each of the next answers.
+    pub(super) fn set_answer_timeout(&mut self, time: Duration) {
+        self.answer_timeout = time;
     }
 
     /// Sends one command and returns its answer.
@@ -180,8 +169,6 @@ impl RedisConnection {
             return Ok(());
         }
         self.send(requests.bytes())?;
-        // The crate's own loop would go on after a time-out, and would wait as long again for each of the
-        // other answers.
         for _ in 0..requests.len() {
             each(self.receive()?);
         }
@@ -242,11 +229,11 @@ impl RedisConnection {
         if std::mem::replace(&mut self.owes_answer, true) {
             return Err(RedisError::Lost("an earlier answer is missing on this connection".to_owned()));
         }
-        self.redis.send_packed_command(bytes).map_err(RedisError::from)
+        self.stream.send(bytes)
     }
 
     fn receive(&mut self) -> Result<Value, RedisError> {
-        self.redis.recv_response().map_err(RedisError::from)
+        self.stream.receive(self.answer_timeout)
     }
 
     /// Subscribes to the channels, calls `subscribed`, and then calls `each` with the channel and the
@@ -256,62 +243,65 @@ impl RedisConnection {
     /// # Errors
     /// `Refused`: the subscription was refused. `Lost`: the connection was lost.
     pub fn listen(
-        &mut self,
+        mut self,
         channels: &[String],
         quiet: Duration,
         subscribed: impl FnOnce(),
         mut each: impl FnMut(Option<(&str, &[u8])>) -> bool,
     ) -> Result<(), RedisError> {
-        // SUBSCRIBE is sent by hand, because the crate takes a refusal for the confirmation.
         self.ask(cmd("SUBSCRIBE").arg(channels))?;
         // The server confirms each channel separately; a refusal concerns all of them.
         for _ in channels.iter().skip(1) {
             error_of(self.receive()?)?;
         }
-        // From here on messages come that no command has asked for.
-        self.owes_answer = true;
-        self.set_answer_timeout(quiet)?;
         subscribed();
-        let mut pubsub = self.redis.as_pubsub();
-        let ended = loop {
-            match pubsub.get_message() {
-                Ok(message) => {
-                    if !each(Some((message.get_channel_name(), message.get_payload_bytes()))) {
-                        break Ok(());
+        let ping = cmd("PING").get_packed_command();
+        let mut is_asked = false;
+        loop {
+            let lost = match self.stream.receive(quiet) {
+                Ok(value) => match message(&value) {
+                    Some(message) if !each(Some(message)) => return Ok(()),
+                    Some(_) => continue,
+                    // The answer to the PING.
+                    None => {
+                        is_asked = false;
+                        continue;
                     }
-                }
+                },
                 // If the process was stopped and continued, its wait was interrupted.
-                Err(error) if was_interrupted(&error) => {}
-                Err(error) if error.is_timeout() => {
+                Err(error) if error.is_interruption() => continue,
+                Err(error) if error.is_late() && !is_asked => {
                     if !each(None) {
-                        break Ok(());
+                        return Ok(());
                     }
-                    // The answer to the PING must come within `quiet`.
-                    if let Err(error) = pubsub.ping::<Value>() {
-                        // Messages that came before the silence are still received.
-                        let _gone = pubsub.set_read_timeout(Some(Duration::from_millis(1)));
-                        while let Ok(message) = pubsub.get_message() {
-                            each(Some((message.get_channel_name(), message.get_payload_bytes())));
-                        }
-                        break Err(RedisError::from(error));
+                    is_asked = true;
+                    match self.stream.send(&ping) {
+                        Ok(()) => continue,
+                        Err(lost) => lost,
                     }
                 }
-                Err(error) => break Err(RedisError::from(error)),
+                Err(lost) => lost,
+            };
+            // Messages that came before the connection was lost are still received.
+            while let Ok(value) = self.stream.receive(LAST_MESSAGES_TIME) {
+                if let Some(message) = message(&value) {
+                    each(Some(message));
+                }
             }
-        };
-        // Dropping the subscription unsubscribes, and waits for answers that nobody needs.
-        let _gone = pubsub.set_read_timeout(Some(Duration::from_millis(1)));
-        ended
+            return Err(lost);
+        }
     }
 }
 
-/// Connects, without a login. `RedisConnection::enter` does the login itself, because the crate drops the
-/// text of a refusal.
-fn connect(address: ConnectionAddr, limit: Duration) -> Result<redis_crate::Connection, CrateError> {
-    let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
-    let tcp = TcpSettings::default().set_nodelay(true);
-    let info = address.into_connection_info()?.set_redis_settings(bare).set_tcp_settings(tcp);
-    Client::open(info)?.get_connection_with_timeout(limit)
+/// Channel and payload, if this is a message.
+fn message(value: &Value) -> Option<(&str, &[u8])> {
+    let Value::Array(words) = value else { return None };
+    let [Value::BulkString(kind), Value::BulkString(channel), Value::BulkString(payload)] = words.as_slice()
+    else {
+        return None;
+    };
+    (kind == b"message").then_some(())?;
+    Some((std::str::from_utf8(channel).ok()?, payload))
 }
 
 /// Whether the server does not know the command, and so repeats its words in the text.

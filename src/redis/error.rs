@@ -45,6 +45,7 @@ const CODE_REMEDIES: [(&str, &str); 17] = [
     ("TRYAGAIN", "this is a node of a Redis Cluster that is moving its keys"),
 ];
 const CLOSED_TEXT: &str = "the connection was closed";
+const LATE_TEXT: &str = "no answer in time";
 const GARBLED_TEXT: &str = "the answer is not in the protocol of Redis";
 const INTERRUPTED_TEXT: &str = "interrupted while waiting for an answer";
 const TEXT_REMEDIES: [(&str, &str); 4] = [
@@ -67,6 +68,11 @@ impl RedisError {
     /// Whether only the wait was interrupted, because this process was stopped and then continued.
     pub(super) fn is_interruption(&self) -> bool {
         matches!(self, RedisError::Lost(why) if why == INTERRUPTED_TEXT)
+    }
+
+    /// Whether no answer came in time. It may still come.
+    pub(super) fn is_late(&self) -> bool {
+        matches!(self, RedisError::Lost(why) if why == LATE_TEXT)
     }
 
     /// Whether the server has closed the connection.
@@ -113,6 +119,12 @@ impl From<ServerError> for RedisError {
     }
 }
 
+impl From<io::Error> for RedisError {
+    fn from(error: io::Error) -> Self {
+        CrateError::from(error).into()
+    }
+}
+
 impl From<CrateError> for RedisError {
     fn from(error: CrateError) -> Self {
         if was_interrupted(&error) {
@@ -122,7 +134,7 @@ impl From<CrateError> for RedisError {
             return RedisError::Lost(GARBLED_TEXT.to_owned());
         }
         if error.is_timeout() {
-            return RedisError::Lost("no answer in time".to_owned());
+            return RedisError::Lost(LATE_TEXT.to_owned());
         }
         if error.is_connection_dropped() && error.is_unrecoverable_error() && !error.is_connection_refusal() {
             return RedisError::Lost(CLOSED_TEXT.to_owned());
@@ -132,7 +144,7 @@ impl From<CrateError> for RedisError {
 }
 
 /// Whether a signal interrupted the wait: nothing was lost, and the answer can still be read.
-pub(super) fn was_interrupted(error: &CrateError) -> bool {
+fn was_interrupted(error: &CrateError) -> bool {
     let source = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
     let kind = source.and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
     kind == Some(io::ErrorKind::Interrupted)

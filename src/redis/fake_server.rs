@@ -53,6 +53,7 @@ impl FakeRedis {
             connect_timeout: Duration::from_secs(10),
             client_name: String::new(),
             left_out: LeftOutCommands::default(),
+            tls: None,
         })
     }
 

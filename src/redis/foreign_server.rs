@@ -74,9 +74,8 @@ fn name(answer: &[u8]) -> Option<String> {
     let what = match answer {
         [b'+' | b'-', ..] => return None,
         _ if is_tls(answer) => {
-            return Some(format!(
-                "this port speaks TLS, and pandad was not told so: {RIGHT_ADDRESS}, with a port without TLS"
-            ));
+            let remedy = "set ['tls']='yes' of this server in the .inv";
+            return Some(format!("this port speaks TLS, and pandad was not told so: {remedy}"));
         }
         _ if starts(b"HTTP/") || holds(b"<html") || holds(b"<HTML") || holds(b"<!DOCTYPE") => "a web server",
         _ if starts(b"SSH-") => "an SSH server",

@@ -1,6 +1,7 @@
 //! Redis over blocking connections: connects, logs in, limits every wait, explains refusals, and logs when
 //! a server goes down and when it is back. Knows no list, no key and no job.
 
+mod answers;
 mod connection;
 mod error;
 mod eviction;

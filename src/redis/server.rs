@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::left_out::LeftOutCommands;
+use crate::net::TlsClient;
 
 /// A server, and how to log in.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct RedisServer {
     pub client_name: String,
     /// The commands that the server answers by closing the connection.
     pub left_out: LeftOutCommands,
+    /// Encrypts the connections; `None`: they are plain.
+    pub tls: Option<TlsClient>,
 }
 
 /// Where a server listens.

@@ -1,5 +1,7 @@
 //! Connections and links, beside a server in the process.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -111,6 +113,49 @@ fn a_lost_connection_is_named() {
     assert!(refused.contains("refused"), "{refused}");
 }
 
+/// A server that answers PING by `answer`, and how to connect to it.
+fn slow_server(answer: impl FnOnce(TcpStream) + Send + 'static) -> RedisServer {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut ping = [0; 14];
+        stream.read_exact(&mut ping).unwrap();
+        assert_eq!(&ping, b"*1\r\n$4\r\nPING\r\n");
+        answer(stream);
+    });
+    let address = ServerAddress::Tcp("127.0.0.1".to_owned(), port);
+    let connect_timeout = Duration::from_secs(1);
+    RedisServer { address, connect_timeout, ..(*FakeRedis::start().server()).clone() }
+}
+
+/// Each byte comes long before the time limit, and all of these together long after it.
+#[test]
+fn an_answer_that_drips_has_a_time_limit() {
+    let server = slow_server(|mut stream| {
+        let _gone = [b'+'; 600].into_iter().try_for_each(|byte| {
+            std::thread::sleep(Duration::from_millis(50));
+            stream.write_all(&[byte])
+        });
+    });
+    let began = Instant::now();
+    let late = RedisConnection::open(&server).err();
+    assert_eq!(late, Some(RedisError::Lost("no answer in time".to_owned())));
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+}
+
+/// An item of many megabytes over a slow line.
+#[test]
+fn a_long_answer_has_more_time() {
+    let server = slow_server(|mut stream| {
+        let answer = [b"$1000000\r\n".as_slice(), &[b'x'; 1_000_000], b"\r\n"].concat();
+        stream.write_all(&answer[..900_000]).unwrap();
+        std::thread::sleep(Duration::from_secs(2));
+        stream.write_all(&answer[900_000..]).unwrap();
+    });
+    assert_eq!(RedisConnection::open(&server).err(), None);
+}
+
 /// A connection that was open may have ended for any reason, so what may be repeated is repeated on a new
 /// one; what may not be is not, and neither is an outage.
 #[test]
@@ -149,9 +194,9 @@ fn a_late_answer_is_taken_for_no_other() {
     redis.set("b", "right");
     redis.data().slow.insert("GET".to_owned(), Duration::from_millis(200));
     let give_up_after = |connection: &mut RedisConnection, requests: &Requests| {
-        connection.set_answer_timeout(Duration::from_millis(20)).unwrap();
+        connection.set_answer_timeout(Duration::from_millis(20));
         assert!(matches!(connection.ask_all(requests), Err(RedisError::Lost(_))));
-        connection.set_answer_timeout(Duration::from_secs(10)).unwrap();
+        connection.set_answer_timeout(Duration::from_secs(10));
         redis.data().slow.clear();
     };
     let mut late = Requests::default();

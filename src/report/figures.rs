@@ -158,9 +158,9 @@ mod tests {
         let before = counters.to_string();
         assert_eq!(
             before,
-            "state=running records=0 bytes=0 lag=unknown lag_unknown_partitions=0 \
-             oldest_unsettled_ms=0 disk=ok blocked_partitions=0 lost=0 skipped=0 filtered=0 fetched_again=0 panics=0 waits_for=nothing \
-             waits_s=0"
+            "state=running records=0 bytes=0 lag=unknown lag_unknown_partitions=0 oldest_unsettled_ms=0 \
+             disk=ok blocked_partitions=0 lost=0 skipped=0 filtered=0 fetched_again=0 panics=0 \
+             waits_for=nothing waits_s=0"
         );
         counters.lag.store(12, Relaxed);
         let mut kafka = counters.conditions.server(ServerKind::Kafka, "a:9092,\"b\"");

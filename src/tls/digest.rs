@@ -5,6 +5,11 @@ use std::marker::PhantomData;
 use rustls::crypto::hash::{Context, Hash, HashAlgorithm, Output};
 use sha2::{Digest, Sha256, Sha384};
 
+/// The SHA-256 of these bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 /// SHA-256.
 pub(super) static SHA256: TranscriptHash<Sha256> = TranscriptHash(HashAlgorithm::SHA256, PhantomData);
 /// SHA-384.

@@ -13,4 +13,5 @@ mod suites;
 mod tests;
 mod verification;
 
+pub use digest::sha256;
 pub use provider::provider;

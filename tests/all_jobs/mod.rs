@@ -10,3 +10,4 @@ mod redis_connections;
 mod redis_outages;
 mod rights;
 mod status;
+mod tls;

@@ -52,6 +52,7 @@ impl Member {
             read_committed: false,
             silent,
             versions_seen: VersionsSeen::default(),
+            tls: None,
         };
         let place = Coordinated::new(&cluster, setup.clone(), Box::new(|_, _, _| 7)).unwrap();
         let lease = place.lease();

@@ -366,7 +366,7 @@ fn tail(log: &str) -> String {
 
 /// A port that no other server of these tests has, below the range of ports for outgoing connections: a
 /// stopped server's port must still be free when it starts again.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     let taken = taken.get_or_insert_default();

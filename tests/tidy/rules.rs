@@ -18,16 +18,16 @@ pub const MODULES: &[(&str, &str)] = &[
     // Jobs know no threads; they know each other by values in config.
     (
         "jobs",
-        "config pipeline kafka redis queue expiry logfile path_template record recycle report status \
+        "config pipeline kafka redis net queue expiry logfile path_template record recycle report status \
          shutdown moment time_zone plural error backoff",
     ),
     // The pipeline knows no Kafka, no Redis and no file.
     ("pipeline", "shutdown threads report error backoff"),
-    ("kafka", "record recycle host resolver time_limit error threads backoff pattern plural"),
+    ("kafka", "record recycle host net error threads backoff pattern plural"),
     // It makes the lines of the records, by templates and patterns.
     ("logfile", "record line_template path_template pattern log_names moment host threads plural error"),
     // A connection reports its server's outages itself, once for all users of the server.
-    ("redis", "report resolver threads error"),
+    ("redis", "report net resolver threads error"),
     ("queue", "redis host threads error backoff"),
     ("expiry", "redis host report threads plural error backoff"),
     ("config", "error line_template path_template log_names moment pattern time_zone"),
@@ -47,7 +47,7 @@ pub const MODULES: &[(&str, &str)] = &[
     // The resolver is below all modules that connect.
     ("resolver", "threads time_limit"),
     // A stream to a server knows no protocol but TLS.
-    ("net", "tls time_limit"),
+    ("net", "tls resolver time_limit"),
     // The cryptography of TLS takes random bytes from the one door and knows no sockets.
     ("tls", "host"),
     // The configuration refuses bad templates, and the log file fills good ones in.
@@ -152,6 +152,7 @@ pub const DOORS: &[Door] = &[
     Door { path: "rsa", files: "tls/*", tests: true },
     Door { path: "sha2", files: "tls/*", tests: true },
     Door { path: "x25519_dalek", files: "tls/key_exchange/*", tests: true },
+    Door { path: "x509_cert", files: "net/security/*", tests: true },
     Door { path: "signal_hook", files: "shutdown.rs", tests: false },
 ];
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::LOG;
+use super::tls::{TlsKeys, tls_keys};
 use crate::config::choices::{
-    ClientChoice, FileFormat, Membership, NewlinePolicy, OffsetLocation, ReadIsolation, RotationPeriod,
-    StartPolicy, SyncPolicy, TombstonePolicy, TopicSelection,
+    ClientChoice, FileFormat, KafkaSecurity, Membership, NewlinePolicy, OffsetLocation, ReadIsolation,
+    RotationPeriod, StartPolicy, SyncPolicy, TombstonePolicy, TopicSelection,
 };
 use crate::config::key::{Key, Usage};
 use crate::config::kind;
@@ -127,6 +128,19 @@ pub const CLUSTER: Key<String> = Key {
     more: "It is needed once the topics were moved to another cluster, of which pandad reads nothing \
         otherwise.",
 };
+
+pub const SECURITY: Key<KafkaSecurity> = Key {
+    section: LOG,
+    name: "kafka['security']",
+    kind: kind::choice(),
+    default: Some("plaintext"),
+    usage: Usage::Used,
+    help: "How the brokers' listeners are reached",
+    more: "All brokers must be reached in the same way. [security.md](security.md) has the rest.",
+};
+
+/// The keys of TLS for all brokers.
+pub const KAFKA_TLS: TlsKeys = tls_keys!(LOG, "kafka");
 
 pub const MEMBERSHIP: Key<Membership> = Key {
     section: LOG,

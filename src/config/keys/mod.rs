@@ -9,6 +9,7 @@ mod kafka_to_file;
 mod list_to_hash;
 mod many_files;
 mod redis;
+mod tls;
 
 pub use daemon::*;
 pub use expired_to_list::*;
@@ -16,6 +17,7 @@ pub use kafka_to_file::*;
 pub use list_to_hash::*;
 pub use many_files::*;
 pub use redis::*;
+pub use tls::TlsKeys;
 
 /// Section of the job `kafka_to_file`.
 pub const LOG: &str = "log_section";

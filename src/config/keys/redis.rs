@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::REDIS;
+use super::tls::{TlsKeys, tls_keys};
 use crate::config::key::{Key, KeyFacts, Usage, ValueKind};
 use crate::config::kind;
 
@@ -27,13 +28,19 @@ pub struct RedisKeys {
     pub user: Key<String>,
     /// Number of the database; the original knew only 0.
     pub database: Key<u32>,
+    /// Whether the connection is encrypted.
+    pub encrypted: Key<bool>,
+    /// Whom to trust, and which certificate to show.
+    pub tls: TlsKeys,
 }
 
 impl RedisKeys {
     /// The facts about each of these keys.
-    pub const fn facts(&self) -> [KeyFacts; 8] {
+    pub const fn facts(&self) -> [KeyFacts; 15] {
         // The fields are named one by one, so that a key missing here does not compile.
-        let Self { socket_type, host, password, port, timeout, socket, user, database } = self;
+        let Self { socket_type, host, password, port, timeout, socket, user, database, encrypted, tls } =
+            self;
+        let [ca, certificate, key, name, verify, pin] = tls.facts();
         [
             socket_type.facts(),
             host.facts(),
@@ -43,6 +50,13 @@ impl RedisKeys {
             socket.facts(),
             user.facts(),
             database.facts(),
+            encrypted.facts(),
+            ca,
+            certificate,
+            key,
+            name,
+            verify,
+            pin,
         ]
     }
 }
@@ -110,6 +124,14 @@ macro_rules! redis_keys {
                 "Number of the database",
                 "",
             ),
+            encrypted: key(
+                concat!($server, "['tls']"),
+                kind::choice(),
+                "no",
+                "Whether the connection is encrypted by TLS",
+                "[security.md](security.md) has the rest.",
+            ),
+            tls: tls_keys!(REDIS, $server),
         }
     };
 }

@@ -3,6 +3,7 @@
 mod faulty;
 mod generated;
 mod reread;
+mod tls;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

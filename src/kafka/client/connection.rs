@@ -1,4 +1,4 @@
-//! One TCP connection to one broker: one request at a time, then its answer, each within a time
+//! One connection to one broker: one request at a time, then its answer, each within a time
 //! limit.
 //!
 //! After any fault the connection is closed, because a late answer must never be taken for the answer
@@ -8,7 +8,6 @@ mod detect_09;
 mod patient;
 
 use std::io;
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 pub(super) use detect_09::ApiVersionsAnswer;
@@ -21,6 +20,7 @@ use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::{ApiVersions, Request};
 use crate::kafka::protocol::versions::Versions;
 use crate::kafka::protocol::wire::{TooLong, WireReader, WireWriter};
+use crate::net::NetStream;
 
 /// A broker that throttles for longer is asked again all the same.
 const MUTED_MAX: Duration = Duration::from_secs(3600);
@@ -60,7 +60,7 @@ pub struct Connection {
     correlation: i32,
     /// The stream is taken out during each step and put back after it, but not after a fault. So after a
     /// fault the connection cannot be used again.
-    stream: Option<TcpStream>,
+    stream: Option<NetStream>,
     used: Instant,
     /// Until then the broker reads nothing from this connection: the client has used up its quota.
     muted_until: Option<Instant>,
@@ -70,7 +70,7 @@ impl Connection {
     /// A connection over this new stream. The caller knows the broker's versions already, or asks for them
     /// next.
     pub(super) fn new(
-        stream: TcpStream,
+        stream: NetStream,
         address: &BrokerAddress,
         client_id: &str,
         limits: ConnectionLimits,
@@ -176,7 +176,7 @@ impl Connection {
         let frame = frame(request, version, self.correlation, &self.client_id)
             .map_err(|_| ConnectionLost::TooLong)?;
         let until = Instant::now() + limit;
-        transport::write(&mut stream, &frame, until).map_err(ConnectionLost::Io)?;
+        stream.write_all(&frame, until).map_err(ConnectionLost::Io)?;
         self.stream = Some(stream);
         Ok(Sent { version, correlation: self.correlation, until })
     }

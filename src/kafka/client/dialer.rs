@@ -6,11 +6,11 @@ use std::time::Instant;
 use super::address::BrokerAddress;
 use super::connection::{ApiVersionsAnswer, Connection, ConnectionLimits};
 use super::named_brokers::{NamedBrokers, OtherCluster};
-use super::transport;
 use super::versions_seen::{KnownVersions, VersionsSeen};
 use crate::error::Fault;
 use crate::kafka::protocol::messages::{ClusterMetadata, ClusterOnly};
 use crate::kafka::protocol::versions::Versions;
+use crate::net::{self, TlsClient};
 
 pub(in crate::kafka) use super::named_brokers::JOB;
 
@@ -20,13 +20,14 @@ pub struct Dialer {
     client_id: String,
     limits: ConnectionLimits,
     versions_seen: VersionsSeen,
+    tls: Option<TlsClient>,
 }
 
 impl Dialer {
     /// A dialer for a cluster whose brokers have not been asked for their versions yet. `client_id` is the
     /// `client.id` that brokers log.
     pub fn new(client_id: &str, limits: ConnectionLimits) -> Self {
-        Self { client_id: client_id.to_owned(), limits, versions_seen: VersionsSeen::default() }
+        Self { client_id: client_id.to_owned(), limits, versions_seen: VersionsSeen::default(), tls: None }
     }
 
     /// This dialer with other limits.
@@ -39,6 +40,12 @@ impl Dialer {
     #[must_use]
     pub fn with_versions_seen(self, versions_seen: &VersionsSeen) -> Self {
         Self { versions_seen: versions_seen.clone(), ..self }
+    }
+
+    /// This dialer, with connections that are encrypted.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<TlsClient>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Connects to this broker, and asks for its versions. Use it to read records: if a broker was
@@ -112,11 +119,16 @@ impl Dialer {
         Ok(connection)
     }
 
-    /// Opens the socket; nothing is sent on it yet. Every connection begins here, including the two extra
-    /// ones for a broker that does not answer ApiVersions.
+    /// Opens the socket and encrypts it, if that is asked for; nothing of Kafka is sent on it yet. Every
+    /// connection begins here, including the two extra ones for a broker that does not answer ApiVersions.
     fn connect(&self, address: &BrokerAddress, known: KnownVersions) -> Result<Connection, String> {
-        let stream = transport::connect(address, self.limits.connect_timeout);
-        let stream = stream.map_err(|error| format!("{address} is unreachable: {error}"))?;
+        let until = Instant::now() + self.limits.connect_timeout;
+        let stream = net::connect_tcp(&address.host, address.port, self.limits.connect_timeout);
+        let mut stream = stream.map_err(|error| format!("{address} is unreachable: {error}"))?;
+        if let Some(tls) = &self.tls {
+            let secured = tls.secure(stream, &address.host, until);
+            stream = secured.map_err(|error| format!("{address}: {error}"))?;
+        }
         Ok(Connection::new(stream, address, &self.client_id, self.limits, known))
     }
 

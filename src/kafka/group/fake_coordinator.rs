@@ -140,6 +140,7 @@ impl FakeCoordinator {
             read_committed: true,
             silent: false,
             versions_seen: VersionsSeen::default(),
+            tls: None,
         }
     }
 

@@ -248,6 +248,7 @@ mod tests {
             read_committed: true,
             silent: true,
             versions_seen: VersionsSeen::default(),
+            tls: None,
         };
         let connect = || {
             // Each thread has a connector of its own.

@@ -13,7 +13,9 @@ use crate::net::NetStream;
 /// Why TLS refused, of an error of a stream.
 fn reason(error: &std::io::Error) -> &Error {
     assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
-    error.get_ref().and_then(|inner| inner.downcast_ref()).expect("a reason of TLS")
+    let inner = error.get_ref().expect("a reason");
+    let reason = inner.downcast_ref().or_else(|| inner.source().and_then(|source| source.downcast_ref()));
+    reason.expect("a reason of TLS")
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Served for StreamOwned<ServerConnection, TcpStream> {
     }
 }
 
-fn path(name: &str) -> std::path::PathBuf {
+pub(super) fn path(name: &str) -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/tls").join(name)
 }
 

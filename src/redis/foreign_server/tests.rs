@@ -30,6 +30,7 @@ fn serve(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> RedisServ
         connect_timeout: Duration::from_secs(10),
         client_name: String::new(),
         left_out: crate::redis::LeftOutCommands::default(),
+        tls: None,
     }
 }
 

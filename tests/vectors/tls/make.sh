@@ -63,6 +63,19 @@ certificate by-rsa-pss p256 ca-rsa2048 sha384 "${always[@]}" "$names" \
 # A key that is too short.
 certificate rsa1024 rsa1024 ca-p256 sha256 "${always[@]}" "$names"
 
+# What old clusters have, each refused for one reason: out of date, made out to nobody, and of version 1,
+# which openssl makes without extensions.
+authority ca-odd p256
+certificate expired p256 ca-odd sha256 20200101000000Z 20210101000000Z "$names"
+certificate future p256 ca-odd sha256 21000101000000Z 21200101000000Z "$names"
+certificate nameless p256 ca-odd sha256 "${always[@]}" ""
+for kind in p256 rsa2048; do
+    new_key "$kind" "v1-$kind.key"
+    openssl req -new -key "v1-$kind.key" -subj "/O=pandad tests/CN=localhost" -out "$work/v1.csr"
+    openssl x509 -req -in "$work/v1.csr" -CA ca-odd.pem -CAkey "$work/ca-odd.key" -CAserial "$work/serial" \
+        -CAcreateserial -days 36500 -out "v1-$kind.pem" 2>/dev/null
+done
+
 # The older forms of the same keys, with the heads that openssl 1 wrote.
 openssl rsa -in rsa2048.key -traditional -out rsa2048-pkcs1.key 2>/dev/null
 for curve in p256 p384 p521; do openssl ec -in "$curve.key" -out "$curve-sec1.key" 2>/dev/null; done
@@ -70,3 +83,10 @@ openssl pkcs8 -topk8 -in p256.key -passout pass:secret -out p256-encrypted.key
 openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:secp256k1 -out secp256k1.key
 openssl genpkey -quiet -algorithm X25519 -out x25519.key
 chmod 644 ./*.key
+
+# What a broker or a Redis server takes: its key store, and the authority that its clients must have.
+openssl pkcs12 -export -in rsa2048.pem -inkey rsa2048.key -name broker -passout pass:changeit -out rsa2048.p12
+rm -f ca-rsa2048.p12
+keytool -importcert -noprompt -alias ca -file ca-rsa2048.pem -keystore ca-rsa2048.p12 -storetype PKCS12 \
+    -storepass changeit 2>/dev/null
+chmod 644 ./*.p12

@@ -2,15 +2,14 @@
 //! early.
 
 use std::io;
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::{Connection, Sent};
 use crate::error::Fault;
-use crate::kafka::client::transport::{ConnectionLost, timed_out};
+use crate::kafka::client::transport::ConnectionLost;
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::Request;
-use crate::time_limit::time_left;
+use crate::net::NetStream;
 
 /// How often the caller is asked whether to wait on.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -28,7 +27,7 @@ impl Connection {
         mut go_on: impl FnMut() -> bool,
     ) -> Result<R::Answer, Fault> {
         let sent = self.send(request, patience)?;
-        let waited = match &self.stream {
+        let waited = match &mut self.stream {
             Some(stream) => wait_readable(stream, sent.until, &mut go_on),
             None => Err(ConnectionLost::Closed),
         };
@@ -48,19 +47,8 @@ impl Connection {
     /// `Retry`: the connection failed and cannot be used again.
     pub fn answer_begins(&mut self, sent: &Sent, time: Duration) -> Result<bool, Fault> {
         let until = sent.until.min(Instant::now() + time);
-        let waited = match &self.stream {
-            Some(stream) => loop {
-                let left = time_left(until);
-                match left
-                    .and_then(|left| stream.set_read_timeout(Some(left)))
-                    .and_then(|()| stream.peek(&mut [0]))
-                {
-                    Ok(_) => break Ok(true),
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) if timed_out(&error) => break Ok(false),
-                    Err(error) => break Err(ConnectionLost::Io(error)),
-                }
-            },
+        let waited = match &mut self.stream {
+            Some(stream) => stream.wait_readable(until).map_err(ConnectionLost::Io),
             None => Err(ConnectionLost::Closed),
         };
         waited.map_err(|lost| {
@@ -72,7 +60,7 @@ impl Connection {
 
 /// Waits for the first byte of an answer without reading it.
 fn wait_readable(
-    stream: &TcpStream,
+    stream: &mut NetStream,
     until: Instant,
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<(), ConnectionLost> {
@@ -80,13 +68,12 @@ fn wait_readable(
         if !go_on() {
             return Err(ConnectionLost::Io(io::ErrorKind::Interrupted.into()));
         }
-        let some = time_left(until).and_then(|left| stream.set_read_timeout(Some(left.min(CHECK_INTERVAL))));
-        match some.and_then(|()| stream.peek(&mut [0])) {
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if timed_out(&error) => return Err(ConnectionLost::Silent),
-            Err(error) => return Err(ConnectionLost::Io(error)),
+        let now = Instant::now();
+        if stream.wait_readable(until.min(now + CHECK_INTERVAL)).map_err(ConnectionLost::Io)? {
+            return Ok(());
+        }
+        if now >= until {
+            return Err(ConnectionLost::Silent);
         }
     }
 }

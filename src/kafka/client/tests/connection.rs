@@ -157,6 +157,17 @@ fn what_is_no_answer_is_refused() {
     assert!(refused(&longer).contains("bytes follow the message"));
 }
 
+/// The plain client at a port for TLS: Kafka answers with an alert, others begin a handshake.
+#[test]
+fn a_port_for_tls_is_named() {
+    for kind in [0x15, 0x16] {
+        let why = refused(&then(move |_| Reply::Raw(vec![kind, 3, 3, 0, 2, 2, 40])));
+        assert!(why.contains("that port speaks TLS"), "{why}");
+    }
+    let why = refused(&then(|_| Reply::Raw(vec![0x17, 3, 3, 0, 2, 2, 40])));
+    assert!(!why.contains("TLS"), "{why}");
+}
+
 /// A wrong length allocates no memory before its bytes arrive.
 #[test]
 fn memory_is_taken_as_bytes_come() {

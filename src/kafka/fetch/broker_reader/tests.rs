@@ -122,6 +122,7 @@ impl Running {
             read_committed: true,
             silent: false,
             versions_seen,
+            tls: None,
         };
         let config = FetchConfig { limits, blocked_log_after, ..FetchConfig::default() };
         let dialer = cluster.dialer().with_limits(limits);

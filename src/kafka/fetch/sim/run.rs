@@ -73,6 +73,7 @@ fn drive(
         read_committed: world.plan.committed,
         silent: false,
         versions_seen: VersionsSeen::default(),
+        tls: None,
     };
     let fetch = BrokerFetcher::new(cluster, config()).map_err(|fault| fault.to_string())?;
     let mut reader = Reader::new(world, Box::new(fetch));

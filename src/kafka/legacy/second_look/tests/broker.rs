@@ -81,6 +81,7 @@ impl Broker {
             read_committed: false,
             silent: false,
             versions_seen: VersionsSeen::default(),
+            tls: None,
         }
     }
 
