@@ -47,8 +47,11 @@ impl WatchedJob {
                 self.has_ended = true;
                 match failure {
                     Some(failure) => self.fail(failure, now),
+                    // A failure that nothing has made good is still what there is to say.
                     None => {
-                        self.counters.phase.set(JobPhase::Ended);
+                        if self.failed.is_none() {
+                            self.counters.phase.set(JobPhase::Ended);
+                        }
                         false
                     }
                 }
@@ -142,5 +145,7 @@ mod tests {
         let failure = JobFailure { why: "a panic".to_owned(), config_fault: None };
         assert!(job.take(JobEvent::Ended(Some(failure)), Instant::now()));
         assert!(job.failure().is_some());
+        assert!(!job.take(JobEvent::Ended(None), Instant::now()));
+        assert!(job.counters.phase.has_failed(), "it has not run since");
     }
 }

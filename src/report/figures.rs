@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::counters::{CountedUnit, Counters, LAG_UNKNOWN};
 use super::job_health::DiskState;
+use super::job_view::JobView;
 
 /// How many things that a job waits for the state line names.
 const WAITS_FOR_MAX: usize = 3;
@@ -61,8 +62,12 @@ impl fmt::Display for FigureValue {
 impl Counters {
     /// Every figure of the job, always the same ones in the same order.
     pub fn figures(&self) -> Vec<Figure> {
+        self.figures_with(&self.view())
+    }
+
+    /// As [`Counters::figures`], for whoever has looked at the job's state already.
+    pub fn figures_with(&self, view: &JobView) -> Vec<Figure> {
         let count = |counter: &AtomicU64| FigureValue::Count(counter.load(Relaxed));
-        let view = self.view();
         let mut figures = vec![("state", FigureValue::Word(view.state.word()))];
         match self.unit() {
             CountedUnit::Records => figures.extend([

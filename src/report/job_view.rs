@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::conditions::ConditionState;
 use super::counters::Counters;
+use super::partitions::PartitionView;
 use super::phase::JobPhase;
 use crate::plural::counted;
 
@@ -85,6 +86,11 @@ pub struct JobView {
 impl Counters {
     /// The state of the job now.
     pub fn view(&self) -> JobView {
+        self.view_with(&self.partitions.look().unwrap_or_default())
+    }
+
+    /// As [`Counters::view`], for whoever has looked at the partitions already.
+    pub fn view_with(&self, partitions: &[PartitionView]) -> JobView {
         let (phase, since) = self.phase.get();
         let running = match phase {
             JobPhase::Failed { why } => {
@@ -104,7 +110,7 @@ impl Counters {
             ConditionState::Unknown | ConditionState::Up { .. } => None,
         });
         let mut reasons: Vec<Reason> = down.collect();
-        let (blocked, is_every) = self.blocked_reasons();
+        let (blocked, is_every) = blocked_reasons(partitions);
         let is_waiting = !reasons.is_empty() || is_every;
         reasons.extend(blocked);
         // A server that is down explains the other reasons.
@@ -117,40 +123,34 @@ impl Counters {
         let since = reasons.iter().map(|reason| reason.since).min().unwrap_or(since);
         JobView { state, since, reasons }
     }
+}
 
-    /// The partitions that cannot be read, those with the same cause together; and whether these are all
-    /// partitions.
-    fn blocked_reasons(&self) -> (Vec<Reason>, bool) {
-        let mut reasons: Vec<(Vec<String>, Instant, String)> = Vec::new();
-        let mut others = 0_u64;
-        let partitions = self.partitions.look().unwrap_or_default();
-        let is_every = !partitions.is_empty() && partitions.iter().all(|one| one.blocked.is_some());
-        for one in partitions {
-            let Some((since, why)) = one.blocked else { continue };
-            let name = format!("{}/{}", one.topic, one.partition);
-            if let Some((names, oldest, _)) = reasons.iter_mut().find(|(_, _, known)| *known == why) {
-                names.push(name);
-                *oldest = since.min(*oldest);
-            } else if reasons.len() < BLOCKED_REASONS_MAX {
-                reasons.push((vec![name], since, why));
-            } else {
-                others += 1;
-            }
+/// The partitions that cannot be read, those with the same cause together; and whether these are all
+/// partitions.
+fn blocked_reasons(partitions: &[PartitionView]) -> (Vec<Reason>, bool) {
+    let mut reasons: Vec<(Vec<String>, Instant, String)> = Vec::new();
+    let mut others = 0_u64;
+    let is_every = !partitions.is_empty() && partitions.iter().all(|one| one.blocked.is_some());
+    for one in partitions {
+        let Some((since, why)) = one.blocked.clone() else { continue };
+        let name = format!("{}/{}", one.topic, one.partition);
+        if let Some((names, oldest, _)) = reasons.iter_mut().find(|(_, _, known)| *known == why) {
+            names.push(name);
+            *oldest = since.min(*oldest);
+        } else if reasons.len() < BLOCKED_REASONS_MAX {
+            reasons.push((vec![name], since, why));
+        } else {
+            others += 1;
         }
-        let mut reasons: Vec<Reason> = reasons
-            .into_iter()
-            .map(|(names, since, why)| Reason {
-                subject: blocked_subject(&names),
-                since,
-                why,
-                is_server: false,
-            })
-            .collect();
-        if let Some(last) = reasons.last_mut().filter(|_| others > 0) {
-            last.why.push_str(&format!(" (and {} for other reasons)", counted(others, "partition")));
-        }
-        (reasons, is_every)
     }
+    let mut reasons: Vec<Reason> = reasons
+        .into_iter()
+        .map(|(names, since, why)| Reason { subject: blocked_subject(&names), since, why, is_server: false })
+        .collect();
+    if let Some(last) = reasons.last_mut().filter(|_| others > 0) {
+        last.why.push_str(&format!(" (and {} for other reasons)", counted(others, "partition")));
+    }
+    (reasons, is_every)
 }
 
 /// `TOPIC/P`, or the number of partitions and the first of them.

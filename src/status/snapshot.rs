@@ -138,7 +138,9 @@ impl JobSnapshot {
 
 impl ShownJob {
     fn look(&self, now: Instant) -> JobSnapshot {
-        let view = self.counters.view();
+        let partitions = self.counters.partitions.look();
+        let view = self.counters.view_with(partitions.as_deref().unwrap_or_default());
+        let figures = self.counters.figures_with(&view);
         let ago = |since: Instant| now.saturating_duration_since(since);
         let servers = self.counters.conditions.list().into_iter().filter_map(|one| {
             let (up, since, why) = match one.state {
@@ -161,8 +163,8 @@ impl ShownJob {
             lasts: ago(view.since),
             reasons: reasons.collect(),
             servers: servers.collect(),
-            figures: self.counters.figures(),
-            partitions: self.counters.partitions.look(),
+            figures,
+            partitions,
         }
     }
 }
