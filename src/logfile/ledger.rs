@@ -6,6 +6,8 @@ mod periods;
 mod positions;
 mod refused;
 mod taken_over;
+#[cfg(test)]
+mod tests;
 mod together;
 mod topics;
 

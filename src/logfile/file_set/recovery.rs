@@ -120,16 +120,6 @@ struct RangeVerdict {
     kept: Vec<Range>,
 }
 
-#[cfg(test)]
-fn one_is_enough(files: &[FileNumber], is_whole: impl Fn(&FileNumber) -> bool) -> bool {
-    ONE_PART_IS_ENOUGH.get() && files.iter().any(is_whole)
-}
-
-#[cfg(not(test))]
-fn one_is_enough(_: &[FileNumber], _: impl Fn(&FileNumber) -> bool) -> bool {
-    false
-}
-
 impl Recovery<'_> {
     /// Whether every byte of pandad's in this file has a journalled range.
     fn is_all_known(&self, number: FileNumber) -> bool {
@@ -222,7 +212,10 @@ impl Recovery<'_> {
             };
             let is_broken = files.iter().any(|number| broken_files.contains(number))
                 || partitions.iter().any(|index| broken.contains(index));
-            if !is_broken && (files.iter().all(is_whole) || one_is_enough(&files, is_whole)) {
+            let is_enough = files.iter().all(is_whole);
+            #[cfg(test)]
+            let is_enough = is_enough || ONE_PART_IS_ENOUGH.get() && files.iter().any(is_whole);
+            if !is_broken && is_enough {
                 verdict.counted.push(range.clone());
             } else {
                 broken_files.extend(files);

@@ -159,3 +159,65 @@ thread_local! {
     /// Mistakes that a test makes to show that the simulator notices them.
     pub(in crate::logfile) static BEGUN_WITHOUT_SYNC: Mistake = const { Mistake::new(false) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logfile::journal::{JournalEntry, Mark};
+
+    fn file(name: Option<&str>, end: u64) -> MarkedFile {
+        let name = name.map(|path| NamedFile { path: path.into(), until: None, scope: Default::default() });
+        let place = FilePlace { file: FileId { device: 1, inode: 2 }, end, before: 0, head: None };
+        MarkedFile { number: 1, name, place }
+    }
+
+    fn marked(state: &mut JournalState, mark: Mark, at: u64) {
+        state.apply(JournalEntry::Mark(mark), at);
+    }
+
+    /// The file `a`, which began at byte 100.
+    fn began() -> JournalState {
+        let mut state = JournalState::default();
+        marked(&mut state, Mark { files: vec![file(Some("a"), 0)], ..Mark::default() }, 100);
+        state
+    }
+
+    #[test]
+    fn a_file_is_unknown_until_the_mark_that_began_it_is_durable() {
+        let mut state = began();
+        assert_eq!([99, 100, 101].map(|to| state.files[&1].may_be_unknown(to)), [true, true, false]);
+        state.forget_changes();
+        assert!(!state.files[&1].may_be_unknown(0), "the snapshot names it");
+    }
+
+    #[test]
+    fn a_file_begins_anew_under_another_name_only() {
+        for (name, expected, begun) in [(None, "a", 100), (Some("a"), "a", 100), (Some("b"), "b", 200)] {
+            let mut state = began();
+            marked(&mut state, Mark { files: vec![file(name, 9)], ..Mark::default() }, 200);
+            let known = &state.files[&1];
+            let found = (known.path(), known.begun, known.place.end);
+            assert_eq!(found, (Some(Path::new(expected)), begun, 9), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_mark_repeats_names_that_may_be_lost() {
+        for (since, is_repeated) in [(100, true), (101, false)] {
+            let mut files = vec![file(None, 0)];
+            began().repeat_files(&mut files, since);
+            assert_eq!((files.len(), files[0].name.is_some()), (1, is_repeated), "since {since}");
+        }
+    }
+
+    #[test]
+    fn a_mark_repeats_which_files_are_closing_and_finished_lately() {
+        let mut state = began();
+        assert!(state.unsettled_files().is_empty());
+        let closing = vec![ClosingFile { number: 1, to: "done".into() }];
+        marked(&mut state, Mark { closing: closing.clone(), ..Mark::default() }, 200);
+        assert_eq!((state.closing_since(200), state.closing_since(201)), (closing, Vec::new()));
+        marked(&mut state, Mark { finished: vec![1], ..Mark::default() }, 300);
+        assert_eq!([300, 301].map(|since| state.finished_since(since).count()), [1, 0]);
+    }
+}

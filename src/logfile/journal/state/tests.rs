@@ -3,6 +3,7 @@
 use super::super::{FilePlace, Landmark, MarkedCommit, ONLY_FILE, RangePart};
 use super::*;
 use crate::logfile::disk::FileId;
+use crate::record::TopicId;
 
 fn partition(index: u32, position: i64) -> JournalEntry {
     let partition = TopicPartition::new("t", index as i32);
@@ -187,4 +188,29 @@ fn a_held_range_moves_its_partition_although_a_lost_mark_had_a_commit() {
     lost.apply(mark(3, Vec::new()), 300);
     let (_, known) = lost.find(&TopicPartition::new("t", 0)).unwrap();
     assert_eq!(known.position, 20);
+}
+
+/// A mark repeats a state of which only the topic is new.
+#[test]
+fn a_mark_brings_the_topic_of_a_partition() {
+    let JournalEntry::Partition(index, mut state) = partition(0, 10) else { panic!() };
+    let mut known = added_up(vec![partition(0, 10)]);
+    state.topic_id = TopicId::new(5);
+    let repeat =
+        MarkRepeat { partitions: vec![RepeatedPartition { index, void: 0, state }], ..MarkRepeat::default() };
+    known.apply(JournalEntry::Mark(Mark { repeat, ..Mark::default() }), 100);
+    assert_eq!(known.partitions[&0].topic_id, TopicId::new(5));
+}
+
+/// A snapshot says which ranges follow it, and which files are about to be moved.
+#[test]
+fn a_snapshot_tells_of_ranges_behind_it_and_of_closing_files() {
+    let mut state = added_up(vec![partition(0, 0), mark(0, Vec::new()), range(1, 10), range(2, 20)]);
+    let closing = vec![ClosingFile { number: ONLY_FILE, to: "done".into() }];
+    let JournalEntry::Mark(first) = mark(1, Vec::new()) else { panic!() };
+    state.apply(JournalEntry::Mark(Mark { closing: closing.clone(), ..first }), 100);
+    let again = added_up(state.snapshot());
+    assert_eq!(again.closing_since(0), closing);
+    assert_eq!(again.mark.as_ref().map(|mark| mark.repeat.announced), Some(2));
+    assert_eq!(again.recent.len(), 1);
 }

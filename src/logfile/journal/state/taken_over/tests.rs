@@ -109,3 +109,13 @@ fn a_mark_brings_former_journals() {
     assert!(ours.has_taken_over(OLD));
     assert_eq!(ours.partitions[&0].former, [OLD]);
 }
+
+/// What is written here counts, be it settled or not.
+#[test]
+fn an_old_journal_behind_what_is_written_is_not_taken_over() {
+    let mut ours = journal(&[state(10, 1, &[], &[])]);
+    let changes = vec![PositionChange { index: 0, position: 12, last: None }];
+    ours.apply(JournalEntry::Range(Range { sequence: 1, parts: Vec::new(), changes }), 0);
+    let lacks = |position| ours.lacks(&journal(&[state(position, 1, &[], &[])]), OLD);
+    assert_eq!([11, 13].map(lacks), [false, true]);
+}
