@@ -1,9 +1,10 @@
 //! What the ledger records of complete periods.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use super::Ledger;
-use crate::logfile::journal::{FileNumber, Mark, NOTHING_COMPLETE, RouteScope};
+use crate::logfile::journal::{FileNumber, Mark, NOTHING_COMPLETE, NamedFile, RouteScope};
 use crate::logfile::ledger_state::LedgerState;
 use crate::record::TopicPartition;
 
@@ -30,18 +31,15 @@ impl LedgerState {
 
     /// What a mark says of complete periods that finishes these files.
     pub(super) fn complete_with(&mut self, finished: &[FileNumber]) -> Vec<(RouteScope, i64)> {
-        let mut complete = Vec::new();
-        for number in finished {
-            let Some(name) = self.state.files.get(number).and_then(|known| known.name.clone()) else {
-                continue;
-            };
+        let name_of = |number| self.state.files.get(number).and_then(|known| known.name.clone());
+        let names: Vec<NamedFile> = finished.iter().filter_map(name_of).collect();
+        for name in &names {
             // A file may be finished although none of its partitions is assigned.
             self.record_complete(&name.scope, name.until.unwrap_or(NOTHING_COMPLETE));
-            let before = self.complete.get(&name.scope).copied();
-            let before = before.filter(|_| !complete.iter().any(|(known, _)| *known == name.scope));
-            complete.extend(before.map(|before| (name.scope, before)));
         }
-        complete
+        let scopes: BTreeSet<RouteScope> = names.into_iter().map(|name| name.scope).collect();
+        let before = |scope: RouteScope| self.complete.get(&scope).map(|before| (scope, *before));
+        scopes.into_iter().filter_map(before).collect()
     }
 
     /// The partition goes back to earlier records, which are expected again: their periods are not complete.
