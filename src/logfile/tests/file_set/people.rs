@@ -252,3 +252,18 @@ fn what_somebody_did_to_one_of_the_files_is_named() {
         }
     }
 }
+
+/// Nothing can be compared with lines that are gone with their directory: the records are fetched again.
+#[test]
+fn a_set_whose_directory_was_removed_is_begun_anew() {
+    let dir = Dir::new();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let (mut set, _) = open_set_on(&disk, &dir);
+    set.append(0, 6);
+    drop(set);
+    fs::remove_dir_all(dir.0.join("k")).unwrap();
+    let (mut set, position) = open_set_on(&disk, &dir);
+    assert_eq!(position, 0);
+    set.append(0, 6);
+    assert_eq!(texts(&dir), all_lines(0, 6));
+}

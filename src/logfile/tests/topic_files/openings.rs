@@ -198,3 +198,35 @@ fn a_refused_file_is_tried_as_far_as_its_trouble_asks() {
     fs::write(&long, "").unwrap();
     assert!(try_topic_file(&long, &log_file, false).is_err(), "its journal's name would be too long");
 }
+
+/// A file that cannot be opened is not one that is gone: its lines would be fetched and written again.
+#[test]
+fn the_range_of_a_file_that_cannot_be_read_waits() {
+    let mut topics = Topics::new();
+    let mut open = topics.open(&[], 1).unwrap();
+    TOPICS.iter().for_each(|topic| open.write(topic));
+    drop(open);
+    let disk = disk_with(&Arc::new(Unopened { name: "a/out.log", may_read: false }));
+    let open = topics.open_on(&disk, &[], 1).unwrap();
+    assert_eq!((open.open_files(), open.refused.len()), (vec!["b".to_owned()], 1));
+    drop(open);
+    assert_eq!(topics.open(&[], 1).unwrap().position("a"), Some(1));
+    assert_eq!(topics.text("a"), lines(1));
+}
+
+/// What a start tells of the files: how many writes it adopted, and which file is under another name.
+#[test]
+fn a_start_tells_what_it_adopted_and_which_file_was_moved() {
+    for is_moved in [false, true] {
+        let mut topics = Topics::new();
+        let mut open = topics.open(&[], 1).unwrap();
+        open.write("a");
+        drop(open);
+        if is_moved {
+            fs::rename(topics.path("a"), topics.dir.0.join("a/out.log.1")).unwrap();
+        }
+        let logged = crate::test_log::lines_of(|| drop(topics.open(&[], 1).unwrap()));
+        let told = |text: &str| logged.iter().filter(|(_, line)| line.contains(text)).count();
+        assert_eq!((told("was moved to"), told(": 1 of 1")), (usize::from(is_moved), 1), "{logged:?}");
+    }
+}
