@@ -266,12 +266,17 @@ fn a_full_disk_is_tried_again_later() {
     obstacle.set(BAD_FILE);
     periods.finish(1);
     obstacle.await_met();
-    let met = obstacle.met.load(Relaxed);
-    for _ in 0..20 {
-        periods.finish(1);
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    assert_eq!((obstacle.met.load(Relaxed), periods.names()), (met, vec!["1.log".to_owned()]));
+    // One attempt meets the obstacle more than once, and the thread may still be in it.
+    let is_quiet = (0..50).any(|_| {
+        let before = obstacle.met.load(Relaxed);
+        for _ in 0..20 {
+            periods.finish(1);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        obstacle.met.load(Relaxed) == before
+    });
+    assert!(is_quiet, "it is tried again and again: {} times", obstacle.met.load(Relaxed));
+    assert_eq!(periods.names(), ["1.log"]);
 }
 
 /// A run ends while it compresses, and its thread goes on for a while beside that of the next one.
